@@ -1,0 +1,63 @@
+"""`python -m experiments.readme [--check]`: write the README's tables from what was recorded."""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+from labkit.files import write_atomically
+from labkit.metrics import read_league
+from labkit.viz import league_table
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def chapters_table(root: Path = ROOT) -> str:
+    """List the chapters with their titles, minutes to read, and measured processor time."""
+    with open(root / "benchmarks" / "chapters.csv", encoding="utf-8") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        seconds = {row["file"]: float(row["cpu_seconds_measured"]) for row in rows}
+    lines = ["| chapter | the question | minutes to read | CPU-seconds |", "|---|---|--:|--:|"]
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        title, question = _title(notebook)
+        minutes = notebook["metadata"]["labkit"]["minutes"]
+        link = f"[{title}](notebooks/{path.name})"
+        lines.append(f"| {link} | {question} | {minutes} | {seconds[path.name]:.0f} |")
+    return "\n".join(lines)
+
+
+def _title(notebook: dict) -> tuple[str, str]:
+    """Return a chapter's heading and the first paragraph below it, its question."""
+    source = "".join(notebook["cells"][0]["source"])
+    heading, question = (part.strip() for part in source.split("\n\n")[:2])
+    return heading.lstrip("# "), " ".join(question.split()).strip("*")
+
+
+def readme_text(old: str, root: Path = ROOT) -> str:
+    """Return the README with its generated blocks replaced."""
+    blocks = {"chapters": chapters_table(root), "league": league_table(read_league()).markdown()}
+    for name, content in blocks.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        if not pattern.search(old):
+            raise ValueError(f"README.md has no block {name}: put its two comment lines back")
+        old = pattern.sub(r"\g<1>" + content.replace("\\", r"\\") + r"\g<2>", old)
+    return old
+
+
+def main(arguments: list[str]) -> int:
+    """Write README.md, or with --check only tell whether it is up to date."""
+    path = ROOT / "README.md"
+    old = path.read_text(encoding="utf-8")
+    new = readme_text(old)
+    if "--check" in arguments and new != old:
+        print("README.md: its tables are not what was recorded: run `make readme`")
+        return 1
+    if new != old:
+        write_atomically(path, new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,58 @@
+"""`python -m experiments.run [NAME ...]`: run experiments and record their rows with a head."""
+
+import argparse
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from experiments import counting
+from labkit.datasets import DatasetError
+from labkit.recorded import write_recording
+
+EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
+    "league": counting.league_rows,
+    "tinyshakespeare": counting.tinyshakespeare_rows,
+}
+
+
+def head(command: str) -> dict[str, str]:
+    """Say what was run, on which commit, when, and on what."""
+    git = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    versions = f"Python {platform.python_version()}, numpy {np.__version__}"
+    return {
+        "command": command,
+        "commit": commit or "none yet",
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, one thread",
+        "versions": f"{versions}, torch {torch.__version__}",
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Run the named experiments, or all; one that lacks its data is named and skipped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
+    names = parser.parse_args(arguments).names or list(EXPERIMENTS)
+    torch.set_num_threads(1)
+    missing = 0
+    for name in names:
+        try:
+            rows = list(EXPERIMENTS[name]())
+        except DatasetError as error:
+            print(f"{name}: not run, the recorded rows stay as they are. {error}", file=sys.stderr)
+            missing += 1
+            continue
+        write_recording(name, head(f"python -m experiments.run {name}"), rows)
+        print(f"{name}: {len(rows)} rows")
+    return int(missing == len(names))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""The command `labkit`: `lab`, `doctor`, `reader` and `data NAME`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.reader import Action, ReaderError, make_reader_edition
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder of the repository, which holds `notebooks/` and gets `work/`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0, or 1 after one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="labkit", description="The course's command.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "lab", help="open JupyterLab on your copy of the chapters; further options are JupyterLab's"
+    )
+    commands.add_parser("doctor", help="say what is wrong with this machine, and what to do")
+    commands.add_parser("reader", help="bring your copy of the chapters, in work/, up to date")
+    data = commands.add_parser("data", help="load a dataset and say what it holds")
+    data.add_argument("name", metavar="NAME", help='such as "shakespeare"')
+    data.add_argument("--edition", help="which edition, where there are several")
+    chosen, extra = parser.parse_known_args(arguments)
+    if extra and chosen.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
+    if chosen.command == "lab":
+        return lab(ROOT, extra)
+    if chosen.command == "reader":
+        return reader(ROOT)
+    if chosen.command == "data":
+        return describe_data(chosen.name, chosen.edition)
+    from labkit.doctor import report
+
+    return report(ROOT)
+
+
+def fail(error: Exception) -> int:
+    """Print an error as one sentence on stderr; return the exit code 1."""
+    print(f"labkit: {error}", file=sys.stderr)
+    return 1
+
+
+def reader(root: Path) -> int:
+    """Bring the reader's edition up to date and say what changed."""
+    try:
+        changes = make_reader_edition(root / "notebooks", root / "work")
+    except (ReaderError, OSError) as error:
+        return fail(error)
+    for change in changes:
+        if change.action is not Action.KEPT:
+            print(change)
+    return 0
+
+
+def lab(root: Path, extra: Sequence[str]) -> int:
+    """Bring the reader's edition up to date, then open JupyterLab on it."""
+    from labkit.lab import start_lab
+
+    if reader(root):
+        return 1
+    try:
+        return start_lab(root / "work", extra)
+    except OSError as error:
+        return fail(error)
+
+
+def describe_data(name: str, edition: str | None) -> int:
+    """Load a dataset and print its documents and their sizes, split by split."""
+    from labkit.datasets import DatasetError, load
+
+    try:
+        dataset = load(name, edition=edition)
+    except DatasetError as error:
+        return fail(error)
+    for split in ("train", "val", "test"):
+        documents = getattr(dataset, split)
+        total = sum(len(document.text) for document in documents)
+        print(f"{split}: {len(documents)} documents, {total:,} characters")
+        for document in documents:
+            print(f"  {document.name}  {len(document.text):,}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Writing: from a model's scores to the next token, again and again.
+
+Each filter is a pure function from logits to logits, (B, V) -> (B, V), in the order in which
+`generate` applies them: repetition penalty, temperature, top-k, top-p. What a filter rules out gets
+-inf. Chance comes from an explicit `torch.Generator`. Built in notebook 43.
+"""
+
+import torch
+from torch import Tensor
+
+from labkit.model import LanguageModel
+
+
+def penalise_repetition(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    """Make tokens that already occur in `ids`, (B, T), less likely: (B, V) -> (B, V).
+
+    Positive logits are divided by the penalty and negative ones multiplied.
+    Source: Keskar et al. 2019 (CTRL), section 4.1. Raises ValueError for a penalty below 1.
+    """
+    if penalty < 1:
+        raise ValueError(f"expected a repetition penalty of at least 1 (none), got {penalty}")
+    lowered = torch.where(logits > 0, logits / penalty, logits * penalty)
+    seen = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, ids, True)
+    return torch.where(seen, lowered, logits)
+
+
+def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
+    """Sharpen (below 1) or flatten (above 1) a distribution; 0 keeps only the most likely token.
+
+    Of equally likely tokens, 0 keeps the first. Raises ValueError for a negative temperature.
+    """
+    if temperature < 0:
+        raise ValueError(f"expected a temperature of at least 0 (greedy), got {temperature}")
+    if temperature == 0:
+        best = torch.zeros_like(logits, dtype=torch.bool)
+        best.scatter_(1, logits.argmax(dim=1, keepdim=True), True)
+        return logits.masked_fill(~best, float("-inf"))
+    return logits / temperature
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Keep the k most likely tokens; of ties at the border, the lower ids.
+
+    Source: Fan et al. 2018, section 5.4. Raises ValueError for k below 1.
+    """
+    if k < 1:
+        raise ValueError(f"expected top-k of at least 1 token, got {k}")
+    order = logits.argsort(dim=1, descending=True, stable=True)
+    return logits.scatter(1, order[:, k:], float("-inf"))
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """Keep the smallest set of most likely tokens whose probability together reaches p.
+
+    Source: Holtzman et al. 2020, section 3.1. Raises ValueError for p outside (0, 1].
+    """
+    if not 0 < p <= 1:
+        raise ValueError(f"expected 0 < top-p ≤ 1, got {p}")
+    ordered, order = logits.sort(dim=1, descending=True, stable=True)
+    probs = ordered.double().softmax(dim=1)
+    mass_before = probs.cumsum(dim=1) - probs
+    return logits.masked_fill(
+        torch.zeros_like(logits, dtype=torch.bool).scatter_(1, order, mass_before >= p),
+        float("-inf"),
+    )
+
+
+def sample(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one token from each row's distribution: (B, V) -> (B,)."""
+    return torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
+
+
+def generate(
+    model: LanguageModel,
+    ids: Tensor,
+    n_tokens: int,
+    *,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    stop: int | None = None,
+) -> Tensor:
+    """Continue each sequence by up to `n_tokens` tokens: (B, T) -> (B, T + n).
+
+    A row that has drawn `stop` is filled up with it; when all have, writing ends early. A model
+    with a context length sees the last tokens that fit. Equal generators give equal texts.
+    """
+    cache, waiting = model.new_cache(), ids
+    ended = torch.zeros(len(ids), dtype=torch.bool)
+    for _ in range(n_tokens):
+        limit = model.context_length
+        if limit is not None and ids.shape[1] > limit:
+            logits = model(ids[:, -limit:])[:, -1]
+        else:
+            logits = model(waiting, cache)[:, -1]
+        logits = penalise_repetition(logits, ids, repetition_penalty)
+        logits = apply_temperature(logits, temperature)
+        if top_k is not None:
+            logits = keep_top_k(logits, top_k)
+        if top_p is not None:
+            logits = keep_top_p(logits, top_p)
+        drawn = sample(logits, generator)
+        if stop is not None:
+            drawn = torch.where(ended, stop, drawn)
+            ended |= drawn == stop
+        waiting = drawn[:, None]
+        ids = torch.cat([ids, waiting], dim=1)
+        if ended.all():
+            break
+    return ids

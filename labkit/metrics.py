@@ -1,0 +1,201 @@
+"""One evaluator for every model, and the rows of the table that compares them.
+
+The protocol: each document is scored alone, after one end-of-text token; every character is scored
+once, and the end of the document counts as one more. A model with a context length L sees windows
+of L tokens that advance by a stated stride, so every scored token has at least L - stride tokens to
+its left where the document has them. Built in notebook 12.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_type_hints
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from labkit.model import LanguageModel
+from labkit.recorded import read_recording
+from labkit.tokenizers import Tokenizer
+
+CHUNK = 4096
+WINDOWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How well a model predicts some documents."""
+
+    bits_per_char: float
+    """Mean surprise, in bits per character."""
+    low: float
+    """Lower end of the 95 % confidence interval over documents; nan for a single one."""
+    high: float
+    """Upper end of the interval."""
+    bits: tuple[float, ...]
+    """Total surprise of each document, in bits."""
+    chars: tuple[int, ...]
+    """Length of each document in characters, its end counted as one."""
+    n_tokens: int
+    """Number of tokens scored, ends included."""
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity per token: the number of equally likely tokens that surprise as much."""
+        return 2.0 ** (sum(self.bits) / self.n_tokens)
+
+
+def evaluate(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    texts: Iterable[str],
+    *,
+    stride: int | None = None,
+) -> Score:
+    """Score every character of some documents once. Stride: half the context, unless given.
+
+    Raises ValueError if there are no documents, or for a stride outside 1 … context length.
+    """
+    bits, chars, n_tokens = [], [], 0
+    for text in texts:
+        ids = torch.tensor([[tokenizer.end, *tokenizer.encode(text), tokenizer.end]])
+        nats = -token_log_probs(model, ids, stride=stride)
+        bits.append(float(nats.double().sum()) / math.log(2))
+        chars.append(len(text) + 1)
+        n_tokens += len(nats)
+    if not bits:
+        raise ValueError("expected at least one document to evaluate on, got none")
+    mean, half = ratio_interval(bits, chars)
+    return Score(
+        bits_per_char=mean,
+        low=mean - half,
+        high=mean + half,
+        bits=tuple(bits),
+        chars=tuple(chars),
+        n_tokens=n_tokens,
+    )
+
+
+def token_log_probs(model: LanguageModel, ids: Tensor, *, stride: int | None = None) -> Tensor:
+    """Return log P(token | tokens before it) for all but the first token: (1, T) -> (T - 1,).
+
+    In nats. Raises ValueError for a stride outside 1 … context length.
+    """
+    inputs, targets = ids[:, :-1], ids[0, 1:]
+    if model.context_length is None:
+        cache = model.new_cache()
+        pieces = [_chosen(model(x, cache)[0], y) for x, y in _chunks(inputs, targets)]
+        return torch.cat(pieces)
+    scores = torch.empty(len(targets))
+    for windows in _windows(len(targets), model.context_length, stride):
+        rows = torch.stack([inputs[0, begin:end] for begin, _, end in windows])
+        with torch.no_grad():
+            logits = model(rows)
+        for row, (begin, first, end) in zip(logits, windows, strict=True):
+            scores[first:end] = _chosen(row[first - begin :], targets[first:end])
+    return scores
+
+
+def _chunks(inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(inputs.split(CHUNK, dim=1), targets.split(CHUNK), strict=True)
+
+
+def _chosen(logits: Tensor, targets: Tensor) -> Tensor:
+    """Pick the log probability of each target: (T, V), (T,) -> (T,)."""
+    return logits.float().log_softmax(dim=-1).gather(-1, targets[:, None])[:, 0]
+
+
+def _windows(length: int, context: int, stride: int | None) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield batches of (begin, first scored, end) of equal widths that cover 0 … length once."""
+    stride = max(1, context // 2) if stride is None else stride
+    if not 1 <= stride <= context:
+        raise ValueError(f"expected a stride from 1 to {context}, the context, got {stride}")
+    batch: list[tuple[int, int, int]] = []
+    for first in range(0, length, stride):
+        end = min(first + stride, length)
+        window = (max(0, end - context), first, end)
+        if batch and (len(batch) == WINDOWS_AT_ONCE or _width(window) != _width(batch[0])):
+            yield batch
+            batch = []
+        batch.append(window)
+    yield batch
+
+
+def _width(window: tuple[int, int, int]) -> int:
+    return window[2] - window[0]
+
+
+def ratio_interval(totals: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:
+    """Return a ratio of sums and half its 95 % interval, the documents being the sample.
+
+    The usual linearised variance of a ratio estimator with Student's t; nan for one document.
+    Source: Cochran 1977, section 6.4.
+    """
+    a, b = np.asarray(totals, dtype=float), np.asarray(sizes, dtype=float)
+    ratio = float(a.sum() / b.sum())
+    n = len(a)
+    if n < 2:
+        return ratio, math.nan
+    spread = math.sqrt(n / (n - 1) * float(((a - ratio * b) ** 2).sum())) / float(b.sum())
+    return ratio, float(stats.t.ppf(0.975, n - 1)) * spread
+
+
+def paired_difference(mine: Score, theirs: Score) -> tuple[float, float]:
+    """Return how many bits per character `mine` needs more, and half the 95 % interval.
+
+    Document by document, so that what makes a document hard for both cancels.
+    Raises ValueError if the two were not scored on the same documents.
+    """
+    if mine.chars != theirs.chars:
+        raise ValueError("expected two scores of the same documents: evaluate both on one split")
+    gaps = [a - b for a, b in zip(mine.bits, theirs.bits, strict=True)]
+    return ratio_interval(gaps, mine.chars)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeagueRow:
+    """One model in the league table; all rows were scored on the same held-out plays."""
+
+    model: str
+    """Name, as a reader knows it."""
+    chapter: str
+    """Chapter that builds it, such as "12"."""
+    bits_per_char: float
+    """Bits per character on the test split."""
+    low: float
+    """Lower end of the 95 % interval over documents."""
+    high: float
+    """Upper end of the interval."""
+    parameters: int
+    """Stored counts or learned weights."""
+    train_tokens: int
+    """Tokens seen in training, repeats counted."""
+    cpu_seconds: float
+    """Processor time to train, in seconds, on the machine named in the recording."""
+    note: str = ""
+    """What a fair reader should know."""
+
+
+def league_row(model: str, chapter: str, score: Score, **cost: float) -> LeagueRow:
+    """Make a row from a score and the costs `parameters`, `train_tokens` and `cpu_seconds`."""
+    return LeagueRow(
+        model=model,
+        chapter=chapter,
+        bits_per_char=round(score.bits_per_char, 4),
+        low=round(score.low, 4),
+        high=round(score.high, 4),
+        parameters=int(cost["parameters"]),
+        train_tokens=int(cost["train_tokens"]),
+        cpu_seconds=round(cost["cpu_seconds"], 1),
+    )
+
+
+def read_league() -> list[LeagueRow]:
+    """Read the recorded league table, in the order in which the chapters add to it."""
+    kinds = get_type_hints(LeagueRow)
+    return [
+        LeagueRow(**{name: kind(recorded[name]) for name, kind in kinds.items()})
+        for recorded in read_recording("league").rows
+    ]
