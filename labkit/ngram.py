@@ -43,6 +43,11 @@ class Level:
     suffixes: NDArray[np.int64]
     """Id in the level below of each n-gram without its first token."""
 
+    def rows(self, context: Ints) -> tuple[Ints, Ints]:
+        """Return where the n-grams of each context begin, and how many they are."""
+        begin = self.starts[context]
+        return begin, self.starts[context + 1] - begin
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -185,7 +190,7 @@ class NGram:
     def _add_order(self, n: int, context: Ints, rows: Ints, result: Floats) -> None:
         """Mix order n into the rows of `result`, in place."""
         level, table = self.counts.levels[n - 1], self.tables[n - 1]
-        begin, width = level.starts[context], np.diff(level.starts)[context]
+        begin, width = level.rows(context)
         result[rows] *= table.rest[context, None]
         entry = np.repeat(begin - np.cumsum(width) + width, width) + np.arange(width.sum())
         token = level.keys[entry] % self.vocab_size
@@ -199,7 +204,7 @@ class NGram:
         lengths, answer = self._context_lengths(ids), np.zeros(ids.shape, dtype=bool)
         for n, context in enumerate(self._contexts(ids), start=1):
             known = (lengths == n - 1) & (context != UNKNOWN)
-            answer[known] = np.diff(self.counts.levels[n - 1].starts)[context[known]] > 0
+            answer[known] = self.counts.levels[n - 1].rows(context[known])[1] > 0
         return answer
 
     def _context_lengths(self, ids: Ints) -> Ints:
