@@ -122,7 +122,10 @@ class Table:
 
 
 class NGramCache:
-    """The last tokens of each sequence, all that an n-gram model remembers."""
+    """The last tokens of each sequence, all that an n-gram model remembers.
+
+    Built in notebook 12.
+    """
 
     def __init__(self) -> None:
         """Remember nothing yet."""

@@ -1,0 +1,22 @@
+"""One function per picture; each returns a `Picture`, shown as the last line of a cell.
+
+Live, a picture is an interactive plotly figure. With `LABKIT_STATIC=1` it is a PNG beside one line
+of text that says what it shows. No picture needs a network.
+"""
+
+from labkit.viz.charts import curves, heatmap, next_token_bars, visible
+from labkit.viz.league import LeagueTable, league_table
+from labkit.viz.picture import Picture
+from labkit.viz.timeline import TimelineEntry, timeline
+
+__all__ = [
+    "LeagueTable",
+    "Picture",
+    "TimelineEntry",
+    "curves",
+    "heatmap",
+    "league_table",
+    "next_token_bars",
+    "timeline",
+    "visible",
+]

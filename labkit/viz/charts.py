@@ -1,0 +1,280 @@
+"""Line charts, bars of next-token distributions and heat maps: numbers in, a `Picture` out.
+
+Torch tensors are accepted wherever an array is; torch itself is not imported.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.viz.picture import (
+    DASHES,
+    FAINT,
+    HEIGHT,
+    PALETTE,
+    SYMBOLS,
+    TEXT,
+    Picture,
+    blank,
+    number,
+    safe,
+    sentence,
+)
+
+Array = npt.NDArray[np.float64]
+SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅", "\u3000": "␣␣"}
+OTHERS = "all others"
+
+
+def curves(
+    series: Mapping[str, tuple[Any, Any]],
+    *,
+    title: str,
+    x: str,
+    y: str,
+    says: str | None = None,
+    log_x: bool = False,
+    log_y: bool = False,
+    from_zero: bool = False,
+    mark: tuple[float, float, str] | None = None,
+) -> Picture:
+    """Draw named curves, each given as (xs, ys) of one length; `mark` puts words at one point.
+
+    `from_zero` starts the y axis at zero, where the height itself matters.
+    Raises ValueError if a curve's xs and ys differ in length, or if a curve has no points.
+    """
+    figure = blank(title, x, y)
+    told = []
+    for i, (name, points) in enumerate(series.items()):
+        xs, ys = as_array(points[0]), as_array(points[1])
+        if xs.shape != ys.shape or xs.ndim != 1 or not xs.size:
+            raise ValueError(
+                f"curve {name!r} has xs of shape {xs.shape} and ys of shape {ys.shape}: "
+                "give two non-empty sequences of one length"
+            )
+        hover = f"{safe(x)} %{{x}}<br>{safe(y)} %{{y}}<extra>{safe(name)}</extra>"
+        figure.add_scatter(x=brief(xs), y=brief(ys), name=safe(name), hovertemplate=hover)
+        figure.data[-1].update(_line_style(i, xs.size))
+        told.append(_describe_curve(name, xs, ys))
+    figure.update_layout(showlegend=len(told) > 1)
+    _set_logarithms(figure, log_x, log_y)
+    if from_zero:
+        figure.layout.yaxis.rangemode = "tozero"
+    if mark:
+        _add_mark(figure, mark, log_x, log_y)
+    return Picture(figure, says or f"{title} ({y} against {x}): {'; '.join(told)}.")
+
+
+def _line_style(i: int, size: int) -> dict[str, Any]:
+    """Return how the i-th curve looks: its own colour, dash and marker."""
+    return {
+        "mode": "lines+markers" if size <= 60 else "lines",
+        "line": {"color": PALETTE[i % 6], "dash": DASHES[i % 6]},
+        "marker": {"symbol": SYMBOLS[i % 6], "size": 8},
+    }
+
+
+def _describe_curve(name: str, xs: Array, ys: Array) -> str:
+    """Say where a curve starts, where it ends and where it is lowest."""
+    low = int(ys.argmin())
+    ends = f"{name} from {number(ys[0])} at {number(xs[0])} to {number(ys[-1])} at {number(xs[-1])}"
+    within = 0 < low < ys.size - 1
+    return ends + (f", lowest {number(ys[low])} at {number(xs[low])}" if within else "")
+
+
+def _set_logarithms(figure: Any, log_x: bool, log_y: bool) -> None:
+    for axis, wanted in (("xaxis", log_x), ("yaxis", log_y)):
+        if wanted:
+            figure.layout[axis].update(type="log", exponentformat="power")
+
+
+def _add_mark(figure: Any, mark: tuple[float, float, str], log_x: bool, log_y: bool) -> None:
+    """Point an arrow with words at one place, which plotly wants as logarithms on log axes."""
+    at_x, at_y, words = mark
+    figure.add_annotation(
+        x=np.log10(at_x) if log_x else at_x,
+        y=np.log10(at_y) if log_y else at_y,
+        text=safe(words),
+        arrowcolor=TEXT,
+        arrowhead=2,
+        ax=0,
+        ay=-44,
+    )
+
+
+def next_token_bars(
+    distributions: Any,
+    labels: Sequence[str],
+    *,
+    title: str,
+    top: int = 12,
+    says: str | None = None,
+) -> Picture:
+    """Draw the `top` most probable next tokens; the rest is gathered in one bar.
+
+    `distributions` is one distribution of shape (V,), or names mapped to several, drawn side by
+    side, each sorted by itself. Raises ValueError if a distribution has not one probability for
+    each label, or does not sum to one.
+    """
+    panels = distributions if isinstance(distributions, Mapping) else {"": distributions}
+    bars = {name: _ranked(as_array(p), labels, top) for name, p in panels.items()}
+    rows = max(len(bar) for bar in bars.values())
+    figure = blank(title, "", "", height=max(HEIGHT - 80, 110 + 22 * rows))
+    widest = max(p for bar in bars.values() for _, p in bar)
+    room = (110 + 12 * len(bars)) * widest  # for the numbers at the ends of the bars
+    for i, (name, bar) in enumerate(bars.items()):
+        _add_bars(figure, (i, len(bars)), name, bar, room)
+    figure.update_layout(showlegend=False, bargap=0.25)
+    told = "; ".join(_describe_bars(name, bar) for name, bar in bars.items())
+    return Picture(figure, says or f"{sentence(title)} {told}.")
+
+
+def _ranked(probs: Array, labels: Sequence[str], top: int) -> list[tuple[str, float]]:
+    """Return (token, probability), largest first, and last the mass of all the others."""
+    if probs.shape != (len(labels),) or not np.isclose(probs.sum(), 1.0, atol=1e-4):
+        raise ValueError(
+            f"expected {len(labels)} probabilities that sum to 1, one for each label, got shape "
+            f"{probs.shape} with sum {probs.sum():.4g}: pass softmax(logits) of one position"
+        )
+    order = np.argsort(-probs, kind="stable")
+    ranked = [(visible(labels[i]), float(probs[i])) for i in order[:top]]
+    rest = float(probs[order[top:]].sum())
+    return ranked + ([(OTHERS, rest)] if len(order) > top else [])
+
+
+def _describe_bars(name: str, bar: list[tuple[str, float]]) -> str:
+    shown = [*bar[:3], *(pair for pair in bar[3:] if pair[0] == OTHERS)]
+    told = ", ".join(f"{token} {100 * p:.1f} %" for token, p in shown)
+    return f"{name}: {told}" if name else told
+
+
+def _add_bars(
+    figure: Any, place: tuple[int, int], name: str, bar: list[tuple[str, float]], room: float
+) -> None:
+    """Draw one panel: numbered rows, so that two tokens that look alike stay two bars."""
+    i, panels = place
+    gap = 0.11
+    width = (1 - gap * (panels - 1)) / panels
+    left = i * (width + gap)
+    tokens = [safe(token) for token, _ in bar]
+    suffix = "" if i == 0 else str(i + 1)
+    figure.add_bar(
+        orientation="h",
+        x=[float(f"{100 * p:.4g}") for _, p in bar],
+        y=list(range(len(bar))),
+        text=[f"{100 * p:.1f} %" for _, p in bar],
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": [FAINT if t == OTHERS else PALETTE[i % 6] for t in tokens]},
+        customdata=tokens,
+        hovertemplate="%{customdata}  %{x:.4g} %<extra></extra>",
+        xaxis=f"x{suffix}",
+        yaxis=f"y{suffix}",
+    )
+    x_axis = {"domain": [left, left + width], "range": [0, room], "showticklabels": False}
+    x_title = {"text": safe(f"{name}, %" if name else "probability, %"), "standoff": 8}
+    rows = {"tickvals": list(range(len(bar))), "ticktext": tokens, "range": [len(bar) - 0.4, -0.6]}
+    bare = {"ticks": "", "showgrid": False}
+    base_x, base_y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
+    x_axis = base_x | x_axis | bare | {"title": x_title, "anchor": f"y{suffix}"}
+    figure.layout[f"xaxis{suffix}"] = x_axis
+    figure.layout[f"yaxis{suffix}"] = base_y | rows | bare | {"anchor": f"x{suffix}"}
+
+
+def heatmap(
+    matrix: Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    title: str,
+    x: str,
+    y: str,
+    unit: str = "count",
+    logarithmic: bool = False,
+    says: str | None = None,
+) -> Picture:
+    """Draw a matrix of numbers ≥ 0; a zero is a dot on no colour, so "never" is not "seldom".
+
+    `logarithmic` colours by the logarithm. Raises ValueError if the matrix is not
+    (len(rows), len(columns)) or holds a negative number.
+    """
+    cells = as_array(matrix)
+    if cells.shape != (len(rows), len(columns)) or (cells < 0).any():
+        raise ValueError(
+            f"expected numbers ≥ 0 of shape {(len(rows), len(columns))}, one row and column for "
+            f"each label, got shape {cells.shape} with smallest value {cells.min(initial=0):.4g}"
+        )
+    figure = blank(title, x, y, height=max(HEIGHT, 130 + 15 * len(rows)))
+    figure.add_heatmap(**_cells(cells, logarithmic))
+    hover = f"%{{y}} → %{{x}}: %{{customdata}} {safe(unit)}<extra></extra>"
+    figure.update_traces(hovertemplate=hover, colorbar=_colour_bar(cells, unit, logarithmic))
+    for axis, labels in (("xaxis", columns), ("yaxis", rows)):
+        ticks = [safe(visible(label)) for label in labels]
+        figure.layout[axis].update(
+            tickvals=list(range(len(ticks))), ticktext=ticks, showgrid=False, ticks=""
+        )
+    figure.layout.yaxis.autorange = "reversed"
+    return Picture(
+        figure, says or f"{sentence(title)} {_describe_cells(cells, rows, columns, unit)}"
+    )
+
+
+def _cells(cells: Array, logarithmic: bool) -> dict[str, Any]:
+    """Return the coloured cells; those that hold zero have a dot in place of a colour."""
+    shown = np.where(cells > 0, cells, np.nan)
+    return {
+        "z": [brief(row) for row in (np.log10(shown) if logarithmic else shown)],
+        "customdata": [brief(row) for row in cells],
+        "text": [["" if value else "·" for value in row] for row in cells],
+        "texttemplate": "%{text}",
+        "textfont": {"color": TEXT, "size": 15},
+        "hoverongaps": False,
+        "xgap": 1,
+        "ygap": 1,
+        "colorscale": "Cividis",
+    }
+
+
+def _colour_bar(cells: Array, unit: str, logarithmic: bool) -> dict[str, Any]:
+    bar: dict[str, Any] = {"title": {"text": safe(unit)}, "outlinewidth": 0, "thickness": 14}
+    if logarithmic and cells.max(initial=0) > 0:
+        powers = range(int(np.floor(np.log10(cells[cells > 0].min()))), 13)
+        kept = [p for p in powers if 10**p <= cells.max()]
+        bar |= {"tickvals": kept, "ticktext": [number(10.0**p) for p in kept]}
+    return bar
+
+
+def _describe_cells(cells: Array, rows: Sequence[str], columns: Sequence[str], unit: str) -> str:
+    i, j = divmod(int(cells.argmax()), len(columns))
+    pair = f"{visible(rows[i])} → {visible(columns[j])}"
+    zeros = int((cells == 0).sum())
+    return (
+        f"Largest {number(cells[i, j])} {unit} at {pair}; "
+        f"{zeros:,} of {cells.size:,} cells are zero."
+    )
+
+
+def visible(token: str) -> str:
+    r"""Return a token with its white space and control characters made visible.
+
+    >>> visible("to be\n")
+    'to␣be⏎'
+    """
+    if token in SIGNS:
+        return SIGNS[token]
+    signs = (SIGNS.get(c, c if c.isprintable() else ascii(c)[1:-1]) for c in token)
+    return "".join(signs)
+
+
+def as_array(values: Any) -> Array:
+    """Return numbers, an array or a torch tensor as a float64 array."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values, dtype=np.float64)
+
+
+def brief(values: Array) -> list[float | None]:
+    """Return numbers with six significant digits, NaN as None: what a picture's JSON needs."""
+    return [None if np.isnan(v) else float(f"{v:.6g}") for v in values]

@@ -1,0 +1,97 @@
+"""The league table: one row per model, one text, one split, bits per character."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.metrics import LeagueRow
+
+HEADINGS = (
+    "model",
+    "bits per character",
+    "95 % interval",
+    "parameters",
+    "training tokens",
+    "chapter",
+    "CPU-seconds",
+)
+
+
+@dataclass(frozen=True)
+class LeagueTable:
+    """A league table, shown as HTML in the colours of the page, as Markdown or as text."""
+
+    rows: tuple["LeagueRow", ...]
+    """The models, best first."""
+    highlight: str | None = None
+    """The model whose row stands out: the chapter's own."""
+
+    def markdown(self) -> str:
+        """Return the table in GitHub's Markdown, the highlighted row in bold."""
+        lines = [_line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 1)])]
+        for row in self.rows:
+            bold = "**" if row.model == self.highlight else ""
+            lines.append(_line([f"{bold}{_plain(cell)}{bold}" for cell in _cells(row)]))
+        return "\n".join(lines)
+
+    def text(self) -> str:
+        """Return the table in columns; CPU-seconds, which vary, come last and unpadded."""
+        table = [HEADINGS, *(_cells(row) for row in self.rows)]
+        columns = list(zip(*table, strict=True))
+        widths = [*(max(map(len, column)) for column in columns[:-1]), 0]
+        lines = (zip(row, widths, strict=True) for row in table)
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in line) for line in lines)
+
+    def html(self) -> str:
+        """Return the table as HTML, all text escaped, colours left to the page."""
+        lines = ["".join(f"<th>{html.escape(name)}</th>" for name in HEADINGS)]
+        for row in self.rows:
+            start, end = ("<strong>", "</strong>") if row.model == self.highlight else ("", "")
+            cells = (f"<td>{start}{html.escape(cell)}{end}</td>" for cell in _cells(row))
+            lines.append("".join(cells))
+        return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle = {
+            "text/html": self.html(),
+            "text/markdown": self.markdown(),
+            "text/plain": self.text(),
+        }
+        display(bundle, raw=True)
+
+
+def league_table(rows: Sequence["LeagueRow"], *, highlight: str | None = None) -> LeagueTable:
+    """Return the table with the best model first; `highlight` names the row that stands out.
+
+    Raises ValueError if no row is the highlighted one.
+    """
+    names = [row.model for row in rows]
+    if highlight is not None and highlight not in names:
+        raise ValueError(f"no row for {highlight!r}: the rows are {', '.join(names) or 'none'}")
+    return LeagueTable(tuple(sorted(rows, key=lambda row: row.bits_per_char)), highlight)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(cell: str) -> str:
+    """Escape what Markdown would read as a column or as HTML."""
+    return html.escape(cell, quote=False).replace("|", "\\|")
+
+
+def _cells(row: "LeagueRow") -> tuple[str, ...]:
+    """Write one row; CPU-seconds stand behind ≈, which marks what no run repeats exactly."""
+    return (
+        row.model,
+        f"{row.bits_per_char:.3f}",
+        f"{row.low:.3f} to {row.high:.3f}",
+        f"{row.parameters:,}",
+        f"{row.train_tokens:,}",
+        row.chapter,
+        f"≈ {row.cpu_seconds:.1f}" if row.cpu_seconds < 10 else f"≈ {row.cpu_seconds:.0f}",
+    )

@@ -1,0 +1,1 @@
+"""Tests of labkit, of the chapters and of the tools around them."""

@@ -1,0 +1,1 @@
+"""Chapters and widgets in a real browser."""

@@ -1,0 +1,140 @@
+"""Rules about labkit itself: small, importing one way, quiet, and honest about its chapters."""
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from tests.contract.library import Library, built, imported
+
+LEVELS: tuple[tuple[str, ...], ...] = (
+    ("files", "model", "notebook"),
+    ("datasets", "functional", "ngram", "recorded", "tinyworld", "tokenizers"),
+    ("gpt",),
+    ("checkpoints", "generation", "metrics", "training"),
+    ("checks", "viz"),
+    ("course",),
+    ("doctor", "lab", "machine", "reader"),
+    ("__main__",),
+)
+"""Parts of labkit from the bottom up: each may import from its own level and from those above
+it in this list, in no circle."""
+NEED_TORCH = {
+    "checkpoints",
+    "functional",
+    "generation",
+    "gpt",
+    "metrics",
+    "model",
+    "ngram",
+    "training",
+}
+MAY_PRINT = {"__main__", "checks", "doctor", "lab", "notebook", "reader"}
+MOST_LINES, MOST_LINES_OF_MODULE, MOST_LINES_OF_FUNCTION = 6000, 350, 40
+UNCOUNTED = ("checks", "course")
+FORBIDDEN_CALLS = {"eval", "exec"}
+FORBIDDEN_IMPORTS = {"dill", "marshal", "pickle", "shelve"}
+
+
+def part(module: str) -> str:
+    """The part of labkit that a module belongs to: "datasets" for "labkit.datasets.fetch"."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def dependencies(library: Library) -> dict[str, set[str]]:
+    """From each part of labkit to the other parts it imports, anywhere in its code."""
+    found: dict[str, set[str]] = {}
+    for module, source in library.items():
+        package = f"{module}." if any(name.startswith(f"{module}.") for name in library) else module
+        names = imported(source, package)
+        others = {part(name) for name in names if name.split(".")[0] == "labkit"}
+        found.setdefault(part(module), set()).update(others - {part(module), ""})
+    return found
+
+
+def imports_point_down(library: Library) -> list[str]:
+    """No part imports from a higher level."""
+    level = {name: height for height, names in enumerate(LEVELS) for name in names}
+    told = [
+        f"labkit.{name} has no level yet" for name in dependencies(library).keys() - level - {""}
+    ]
+    return told + [
+        f"labkit.{name} imports labkit.{other}, which is above it"
+        for name, others in dependencies(library).items()
+        for other in others
+        if name in level and level.get(other, 0) > level[name]
+    ]
+
+
+def imports_in_no_circle(library: Library) -> list[str]:
+    """No part needs itself by way of others."""
+    direct = dependencies(library)
+    told = []
+    for start in direct:
+        reached, waiting = set[str](), list(direct[start])
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached.add(name)
+                waiting += direct.get(name, ())
+        if start in reached:
+            told.append(f"labkit.{start} imports itself by way of others")
+    return told
+
+
+def nearly_empty_package(library: Library) -> list[str]:
+    """`import labkit` loads nothing: every name says where it lives."""
+    return [f"labkit/__init__.py imports {name}" for name in imported(library["labkit"])]
+
+
+def modules_are_small(library: Library) -> list[str]:
+    """Under 6,000 lines together without checks and course; no module over 350 lines."""
+    lines = {module: len(source.splitlines()) for module, source in library.items()}
+    total = sum(n for module, n in lines.items() if part(module) not in UNCOUNTED)
+    told = [f"{m}: {n} lines" for m, n in lines.items() if n > MOST_LINES_OF_MODULE]
+    return [*told, f"{total} lines together"] if total >= MOST_LINES else told
+
+
+def functions_are_short(library: Library) -> list[str]:
+    """No function over 40 lines, its docstring included."""
+    return [
+        f"{module}.{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for module, node in _nodes(library)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= MOST_LINES_OF_FUNCTION
+    ]
+
+
+def _nodes(library: Library) -> Iterator[tuple[str, ast.AST]]:
+    for module, source in library.items():
+        for node in ast.walk(ast.parse(source)):
+            yield module, node
+
+
+def quiet_and_safe(library: Library) -> list[str]:
+    """Prints only where a person asked; runs no text as code, unpickles nothing, hides no error."""
+    told = []
+    for module, node in _nodes(library):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name = node.func.id
+            if name in FORBIDDEN_CALLS or (name == "print" and part(module) not in MAY_PRINT):
+                told.append(f"{module}:{node.lineno} calls {name}()")
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            told.append(f"{module}:{node.lineno} has a bare except")
+        if isinstance(node, ast.Global):
+            told.append(f"{module}:{node.lineno} rebinds a global")
+    return told + [
+        f"{module} imports {name}"
+        for module, source in library.items()
+        for name in imported(source, module)
+        if name.split(".")[0] in FORBIDDEN_IMPORTS
+    ]
+
+
+def says_where_it_is_built(library: Library) -> list[str]:
+    """Each public function and class of the modules that chapters build names its chapter."""
+    told: Mapping[tuple[str, str], str | None] = built(library)
+    return [
+        f"{module}.{name} lacks “Built in notebook NN.”"
+        for (module, name), chapter in told.items()
+        if chapter is None
+    ]

@@ -1,0 +1,120 @@
+"""labkit against its rules, and each rule against a small library that breaks it."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.contract import rules_library as rules
+from tests.contract.library import Library, built, fingerprint, imported, read_library
+from tests.contract.reading import ROOT, definitions
+
+LABKIT = read_library()
+BAD: list[tuple[Callable[[Library], list[str]], Library]] = [
+    (rules.imports_point_down, {"labkit.ngram": "from labkit.viz import curves"}),
+    (rules.imports_point_down, {"labkit.ngram": "def f():\n    import labkit.viz.charts"}),
+    (rules.imports_point_down, {"labkit.datasets": "", "labkit.datasets.a": "from ..viz import x"}),
+    (rules.imports_point_down, {"labkit.novelty": ""}),
+    (
+        rules.imports_in_no_circle,
+        {"labkit.viz": "import labkit.checks", "labkit.checks": "from labkit import viz"},
+    ),
+    (rules.nearly_empty_package, {"labkit": "from labkit.model import LanguageModel"}),
+    (rules.modules_are_small, {"labkit.ngram": "x = 1\n" * 351}),
+    (rules.modules_are_small, {f"labkit.m{i}": "x = 1\n" * 300 for i in range(20)}),
+    (rules.functions_are_short, {"labkit.ngram": "def f():\n" + "    x = 1\n" * 40}),
+    (rules.quiet_and_safe, {"labkit.ngram": "print(1)"}),
+    (rules.quiet_and_safe, {"labkit.notebook": "eval('1')"}),
+    (rules.quiet_and_safe, {"labkit.ngram": "try:\n    f()\nexcept:\n    pass"}),
+    (rules.quiet_and_safe, {"labkit.ngram": "def f():\n    global x\n    x = 1"}),
+    (rules.quiet_and_safe, {"labkit.ngram": "import pickle"}),
+    (rules.says_where_it_is_built, {"labkit.ngram": "def f():\n    'Count.'"}),
+    (rules.says_where_it_is_built, {"labkit.gpt": "class A:\n    'Built in notebook 3.'"}),
+]
+GOOD: Library = {
+    "labkit": '"""Nearly empty."""',
+    "labkit.ngram": 'def f():\n    """Count. Built in\n    notebook 12."""\n    return 1',
+    "labkit.viz": "from labkit.ngram import f\nfrom labkit.viz.charts import g",
+    "labkit.viz.charts": "def g():\n    return 1\n" + "x = 1\n" * 300,
+    "labkit.notebook": "def show():\n    print(1)" + "\n    x = 1" * 38,
+    "labkit.checks.ch99": "y = 2\n" * 349,
+}
+
+
+@pytest.mark.parametrize("rule", {rule: None for rule, _ in BAD}, ids=lambda rule: rule.__name__)
+def test_labkit_keeps(rule: Callable[[Library], list[str]]) -> None:
+    assert rule(LABKIT) == []
+    assert rule(GOOD) == []
+
+
+@pytest.mark.parametrize("place", range(len(BAD)), ids=lambda i: f"{i}-{BAD[i][0].__name__}")
+def test_bad_library_breaks(place: int) -> None:
+    rule, library = BAD[place]
+    assert rule(library) != []
+
+
+def test_light_modules_import_no_torch() -> None:
+    light = [m for m in LABKIT if rules.part(m) not in rules.NEED_TORCH | {"__main__"}]
+    assert {"labkit", "labkit.notebook", "labkit.reader"} <= set(light)
+    program = (
+        "import importlib, sys\n"
+        f"for name in {light}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, f'{name} imports torch'\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_what_an_import_statement_names() -> None:
+    source = "import a.b\nfrom c import d\nfrom . import e\nfrom ..f import g\n"
+    assert list(imported(source, "labkit.viz.charts")) == [
+        "a.b",
+        "c.d",
+        "labkit.viz.e",
+        "labkit.f.g",
+    ]
+
+
+def test_built_reads_the_docstring_of_each_public_object() -> None:
+    library = {
+        "labkit.ngram": GOOD["labkit.ngram"] + "\n\ndef _hidden(): ...\n\nclass New: ...",
+        "labkit.metrics": "def other(): ...",
+    }
+    assert built(library) == {("labkit.ngram", "f"): "12", ("labkit.ngram", "New"): None}
+
+
+ORIGINAL = """
+def total(values: list[int], start: int = 0) -> int:
+    \"\"\"Add up.\"\"\"
+    for value in values:
+        start = start + value
+    return start
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("values", "numbers", True),
+        ('"""Add up."""', '"""Sum, said otherwise."""', True),
+        (": list[int]", "", True),
+        ("def total", "@cache\ndef add_up", True),
+        ("start + value", "value + start", False),
+        ("= 0", "= 1", False),
+        ("return start", "return values", False),
+    ],
+)
+def test_a_fingerprint_sees_through_names_types_and_docstrings_only(
+    old: str, new: str, same: bool
+) -> None:
+    (original,), (changed,) = definitions(ORIGINAL), definitions(ORIGINAL.replace(old, new))
+    assert fingerprint(original) is not None
+    assert (fingerprint(original) == fingerprint(changed)) is same
+
+
+def test_what_is_too_small_to_be_a_copy_has_no_fingerprint() -> None:
+    assert fingerprint(definitions("def first(values):\n    return values[0]")[0]) is None
