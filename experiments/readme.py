@@ -1,9 +1,8 @@
-"""`python -m experiments.readme [--check]`: write the README's tables from what was recorded."""
+"""`python -m experiments.readme`: write the README's tables from what was recorded."""
 
 import csv
 import json
 import re
-import sys
 from pathlib import Path
 
 from labkit.files import write_atomically
@@ -39,25 +38,18 @@ def readme_text(old: str, root: Path = ROOT) -> str:
     """Return the README with its generated blocks replaced."""
     blocks = {"chapters": chapters_table(root), "league": league_table(read_league()).markdown()}
     for name, content in blocks.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(old):
             raise ValueError(f"README.md has no block {name}: put its two comment lines back")
-        old = pattern.sub(r"\g<1>" + content.replace("\\", r"\\") + r"\g<2>", old)
+        old = pattern.sub(r"\g<1>" + content.replace("\\", r"\\") + r"\n\g<2>", old)
     return old
 
 
-def main(arguments: list[str]) -> int:
-    """Write README.md, or with --check only tell whether it is up to date."""
+def main() -> None:
+    """Write README.md."""
     path = ROOT / "README.md"
-    old = path.read_text(encoding="utf-8")
-    new = readme_text(old)
-    if "--check" in arguments and new != old:
-        print("README.md: its tables are not what was recorded: run `make readme`")
-        return 1
-    if new != old:
-        write_atomically(path, new)
-    return 0
+    write_atomically(path, readme_text(path.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

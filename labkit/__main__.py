@@ -1,6 +1,7 @@
 """The command `labkit`: `lab`, `doctor`, `reader` and `data NAME`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,22 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0, or 1 after one sentence on stderr."""
+    chosen, extra = parse(arguments)
+    try:
+        if chosen.command == "lab":
+            return lab(ROOT, extra)
+        if chosen.command == "reader":
+            return reader(ROOT)
+        if chosen.command == "data":
+            return describe_data(chosen.name, chosen.edition)
+        return doctor(ROOT)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has enough
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (Python closes it)
+        return 1
+
+
+def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """Return the chosen command and, for `lab` alone, the options that are JupyterLab's."""
     parser = argparse.ArgumentParser(prog="labkit", description="The course's command.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
@@ -26,15 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen, extra = parser.parse_known_args(arguments)
     if extra and chosen.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
-    if chosen.command == "lab":
-        return lab(ROOT, extra)
-    if chosen.command == "reader":
-        return reader(ROOT)
-    if chosen.command == "data":
-        return describe_data(chosen.name, chosen.edition)
-    from labkit.doctor import report
-
-    return report(ROOT)
+    return chosen, extra
 
 
 def fail(error: Exception) -> int:
@@ -65,6 +74,13 @@ def lab(root: Path, extra: Sequence[str]) -> int:
         return start_lab(root / "work", extra)
     except OSError as error:
         return fail(error)
+
+
+def doctor(root: Path) -> int:
+    """Say what is wrong with this machine."""
+    from labkit.doctor import report
+
+    return report(root)
 
 
 def describe_data(name: str, edition: str | None) -> int:

@@ -1,7 +1,7 @@
 """Files that are either whole or absent."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
@@ -12,11 +12,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Not a file of the module tempfile: only its owner could read that, and others share a cache.
+    neighbour = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with neighbour.open("xb") as file:
             file.write(data)
-        os.replace(name, path)
+        os.replace(neighbour, path)
     except BaseException:
-        os.unlink(name)
+        neighbour.unlink(missing_ok=True)
         raise

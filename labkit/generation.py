@@ -88,7 +88,7 @@ def generate(
     with a context length sees the last tokens that fit. Equal generators give equal texts.
     """
     cache, waiting = model.new_cache(), ids
-    ended = torch.zeros(len(ids), dtype=torch.bool)
+    ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     for _ in range(n_tokens):
         limit = model.context_length
         if limit is not None and ids.shape[1] > limit:

@@ -4,47 +4,66 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labkit.files import write_atomically
 
 FIRST = "00_start_here.ipynb"
 """The chapter that opens."""
-SETTINGS = Path(".labkit") / "settings"
-"""Where JupyterLab finds our defaults, inside the reader's folder; the reader's own choices win."""
-OVERRIDES = {
-    "@jupyterlab/apputils-extension:notification": {
-        "fetchNews": "false",
-        "checkForUpdates": False,
-        "doNotDisturbMode": True,
-    }
+OURS = Path(".labkit") / "lab"
+"""Where our defaults lie inside the reader's folder; the reader's own settings win over them."""
+NBGRADER = ("formgrader", "validate_assignment", "assignment_list", "course_list")
+DEFAULTS = {
+    "overrides.json": {
+        "@jupyterlab/apputils-extension:notification": {
+            "fetchNews": "false",
+            "checkForUpdates": False,
+            "doNotDisturbMode": True,
+        }
+    },
+    "page_config.json": {"disabledExtensions": ["@jupyter/nbgrader"]},
+    "jupyter_server_config.json": {
+        "ServerApp": {
+            "jpserver_extensions": {
+                f"nbgrader.server_extensions.{name}": False for name in NBGRADER
+            }
+        }
+    },
 }
-"""No question about news covers the first page, and JupyterLab asks nothing of the network."""
+"""No question about news, nothing asked of the network, no teacher's menus in a reader's Lab."""
 
 
-def lab_command(work: Path, extra: Sequence[str], *, root: bool) -> list[str]:
-    """Return the command that serves a folder to this machine; `root` allows the user root.
+def lab_command(work: Path, extra: Sequence[str], *, is_root: bool) -> list[str]:
+    """Return the command that serves a folder to this machine and opens the first chapter.
 
     `extra` is handed through, such as `--no-browser`. The token that JupyterLab makes stays on.
     """
-    first = [FIRST] if (work / FIRST).exists() else []
+    page = f"/lab/tree/{FIRST}" if (work / FIRST).exists() else "/lab"
     return [
-        *(sys.executable, "-m", "jupyterlab", *first),
+        *(sys.executable, "-m", "jupyterlab"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={work}",
-        f"--LabApp.app_settings_dir={work / SETTINGS}",
-        *(["--allow-root"] if root else []),
+        f"--LabApp.default_url={page}",
+        f"--LabApp.app_settings_dir={work / OURS}",
+        *(["--allow-root"] if is_root else []),
         *extra,
     ]
 
 
-def write_settings(work: Path) -> None:
-    """Put our defaults where `lab_command` tells JupyterLab to look."""
-    text = json.dumps(OVERRIDES, indent=1) + "\n"
-    path = work / SETTINGS / "overrides.json"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_atomically(path, text)
+def lab_environment(work: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for JupyterLab: the given ones, and where our defaults lie."""
+    paths = [str(work / OURS), environment.get("JUPYTER_CONFIG_PATH", "")]
+    return {**environment, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
+
+
+def write_defaults(work: Path) -> None:
+    """Put our defaults where `lab_command` and `lab_environment` tell JupyterLab to look."""
+    for name, content in DEFAULTS.items():
+        path = work / OURS / name
+        text = json.dumps(content, indent=1) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomically(path, text)
 
 
 def start_lab(work: Path, extra: Sequence[str]) -> int:
@@ -52,11 +71,12 @@ def start_lab(work: Path, extra: Sequence[str]) -> int:
 
     Raises OSError if the folder cannot be written or JupyterLab cannot be started.
     """
-    write_settings(work)
+    write_defaults(work)
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    command = lab_command(work, extra, root=is_root)
-    os.chdir(work)
+    command = lab_command(work, extra, is_root=is_root)
+    environment = lab_environment(work, os.environ)
     if os.name == "nt":
-        return subprocess.call(command)
+        return subprocess.call(command, cwd=work, env=environment)
+    os.chdir(work)
     sys.stdout.flush()
-    os.execv(command[0], command)
+    os.execve(command[0], command, environment)

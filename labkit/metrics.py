@@ -78,6 +78,7 @@ def evaluate(
     )
 
 
+@torch.no_grad()
 def token_log_probs(model: LanguageModel, ids: Tensor, *, stride: int | None = None) -> Tensor:
     """Return log P(token | tokens before it) for all but the first token: (1, T) -> (T - 1,).
 
@@ -91,9 +92,7 @@ def token_log_probs(model: LanguageModel, ids: Tensor, *, stride: int | None = N
     scores = torch.empty(len(targets))
     for windows in _windows(len(targets), model.context_length, stride):
         rows = torch.stack([inputs[0, begin:end] for begin, _, end in windows])
-        with torch.no_grad():
-            logits = model(rows)
-        for row, (begin, first, end) in zip(logits, windows, strict=True):
+        for row, (begin, first, end) in zip(model(rows), windows, strict=True):
             scores[first:end] = _chosen(row[first - begin :], targets[first:end])
     return scores
 

@@ -173,13 +173,16 @@ def build_edition(name: str, content: bytes) -> str:
     log = logging.getLogger(__name__)
     log.addHandler(logging.NullHandler())  # what nbgrader would print, the error says
     try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
-        nbformat.validate(notebook)
+        text = content.decode("utf-8")
+        if examine(text).cells is None:
+            raise ValueError("it is not a notebook")
+        nbformat.validate(json.loads(text))
+        notebook = nbformat.reads(text, as_version=4)
         for preprocessor in (ClearSolutions(log=log), ClearHiddenTests(log=log)):
             notebook, _ = preprocessor.preprocess(notebook, {})
     except (ValueError, RuntimeError, nbformat.ValidationError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ReaderError(f"{name} cannot be made ready for reading: {reason}.") from error
+        reason = str(error).strip().splitlines()[0].rstrip(".;")
+        raise ReaderError(f"{name} cannot be turned into a reader's edition: {reason}.") from error
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.update(outputs=[], execution_count=None)

@@ -28,22 +28,33 @@ def read_recording(name: str, folder: Path = FOLDER) -> Recording:
     """Read `experiments/NAME.csv`; raise FileNotFoundError, saying how it is made, without one."""
     path = folder / f"{name}.csv"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no recorded experiment {path.name} in {folder.name}: "
             "run `make experiments`, or fetch it with the repository"
         ) from None
-    head = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# "))
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return Recording(head, tuple(rows))
+    head = {}
+    while text.startswith("# "):
+        line, _, text = text.partition("\n")
+        key, _, head_value = line[2:].partition(": ")
+        head[key] = head_value
+    return Recording(head, tuple(csv.DictReader(io.StringIO(text, newline=""))))
 
 
 def write_recording(
     name: str, head: Mapping[str, str], rows: Sequence[Mapping[str, object]], folder: Path = FOLDER
 ) -> None:
-    """Write `experiments/NAME.csv` atomically; every row must have the columns of the first."""
-    text = io.StringIO()
+    """Write `experiments/NAME.csv` atomically.
+
+    Raises ValueError without rows, for a row without the columns of the first, and for a head of
+    several lines, none of which could be read again.
+    """
+    if not rows or any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError(f"expected one or more rows of {name}, all with the same columns")
+    if any("\n" in key + value or ": " in key for key, value in head.items()):
+        raise ValueError(f"expected a head of single lines 'key: value', got {dict(head)}")
+    text = io.StringIO(newline="")
     for key, value in head.items():
         text.write(f"# {key}: {value}\n")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

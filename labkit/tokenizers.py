@@ -140,7 +140,16 @@ class BPETokenizer:
     kind = "bpe"
 
     def __init__(self, inner: hf.Tokenizer) -> None:
-        """Wrap a trained tokenizer of the `tokenizers` library; use `train` to make one."""
+        """Wrap a trained tokenizer of the `tokenizers` library; use `train` to make one.
+
+        Raises ValueError if a byte has no token, for its text would vanish.
+        """
+        missing = set(hf.pre_tokenizers.ByteLevel.alphabet()) - inner.get_vocab().keys()
+        if missing:
+            raise ValueError(
+                f"expected a token for each of the 256 bytes, got none for {len(missing)} of them: "
+                "use train()"
+            )
         self._inner = inner
         self.vocab_size = inner.get_vocab_size() + 1
         self.end = self.vocab_size - 1

@@ -1,0 +1,78 @@
+"""Recorded experiments are what today's code measures, and the README's tables are theirs."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from experiments import counting, readme, run
+from labkit.datasets import DatasetError
+from labkit.metrics import read_league
+from labkit.recorded import FOLDER, read_recording
+
+TIMES = {"cpu_seconds"}
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def same_but_for_time(recorded: Mapping[str, str], measured: Mapping[str, object]) -> bool:
+    """Whether two rows agree to 0.002 in their numbers and exactly in their words."""
+    for name, old in recorded.items():
+        new = str(measured[name])
+        if name not in TIMES and old != new and not abs(float(old) - float(new)) <= 0.002:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", sorted(run.EXPERIMENTS))
+def test_the_quick_row_is_measured_again(name: str) -> None:
+    recorded = [row for row in read_recording(name).rows if row["quick"] == "yes"]
+    assert len(recorded) == 1
+    try:
+        measured = list(run.EXPERIMENTS[name](quick=True))
+    except DatasetError as error:
+        pytest.skip(f"{name}: {error}")
+    assert len(measured) == 1
+    assert same_but_for_time(recorded[0], measured[0])
+
+
+def test_every_recording_has_its_experiment_and_says_how_it_was_made() -> None:
+    recorded = {path.stem for path in FOLDER.glob("*.csv")}
+    assert recorded == set(run.EXPERIMENTS)
+    for name in recorded:
+        head = read_recording(name).head
+        assert head["command"] == f"python -m experiments.run {name}"
+        assert head.keys() >= {"commit", "date", "machine", "versions"}
+
+
+def test_a_changed_number_is_noticed() -> None:
+    row = {"model": "a", "bits_per_char": "2.0821", "cpu_seconds": "1.0"}
+    assert same_but_for_time(row, row | {"cpu_seconds": 9.0, "bits_per_char": 2.0822})
+    assert not same_but_for_time(row, row | {"bits_per_char": 2.1})
+
+
+def test_the_league_falls_with_every_longer_memory() -> None:
+    bits = {row.model: row.bits_per_char for row in read_league() if row.chapter == "12"}
+    assert list(bits.values()) == sorted(bits.values(), reverse=True)
+
+
+def test_the_readme_shows_what_was_recorded() -> None:
+    old = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.readme_text(old) == old, "run `make readme`"
+
+
+def test_a_stale_readme_is_noticed() -> None:
+    old = (ROOT / "README.md").read_text(encoding="utf-8")
+    stale = re.sub(r"2\.082", "1.082", old)
+    assert stale != old
+    assert readme.readme_text(stale) == old
+
+
+def test_a_readme_without_its_block_is_refused() -> None:
+    with pytest.raises(ValueError, match="no block chapters"):
+        readme.readme_text("# nothing")
+
+
+def test_the_order_is_chosen_on_the_validation_text() -> None:
+    train = ["abab" * 30, "abba" * 30]
+    assert counting.best_order(train, ["abababab"]) > 1
