@@ -8,7 +8,6 @@ used as it is. Nothing here learns by gradient. Built in notebook 12.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -253,9 +252,7 @@ def add_k(counts: Counts, order: int, k: float) -> NGram:
     return NGram(counts, tables, interpolates=False)
 
 
-def kneser_ney(
-    counts: Counts, order: int, discounts: Literal["one", "three"] | Floats = "three"
-) -> NGram:
+def kneser_ney(counts: Counts, order: int, discounts: str | Floats = "three") -> NGram:
     """Interpolate all orders, taking a discount from each count and giving it to shorter contexts.
 
     The longest order uses counts; shorter ones count the different tokens seen before an n-gram.
@@ -281,19 +278,21 @@ def kneser_ney(
     return NGram(counts, tables, interpolates=True)
 
 
-def kneser_ney_discounts(counts: Ints, kind: Literal["one", "three"]) -> Floats:
+def kneser_ney_discounts(counts: Ints, kind: str) -> Floats:
     """Estimate what to take from counts of 1, 2, and 3 or more: (3,).
 
     With n_r the number of n-grams that occurred r times, "one" is n₁ / (n₁ + 2 n₂) for all; "three"
     is Chen & Goodman's D_r = r - (r + 1) Y n_{r+1} / n_r with Y as above. If a count of counts is
     zero or a D_r leaves [0, r], as it does for the letters of a small alphabet, "three" falls
-    back to "one", and "one" falls back to 0.5.
+    back to "one", and "one" falls back to 0.5. Raises ValueError for another kind.
 
     >>> kneser_ney_discounts(np.array([1, 1, 1, 1, 2, 2, 3, 4]), "three").round(2).tolist()
     [0.5, 1.25, 1.0]
 
     Built in notebook 12.
     """
+    if kind not in ("one", "three"):
+        raise ValueError(f'expected "one" or "three" discounts, or an array of them, got {kind!r}')
     n1, n2, n3, n4 = (int((counts == r).sum()) for r in (1, 2, 3, 4))
     if n1 == 0 or n2 == 0:
         return np.full(3, FALLBACK_DISCOUNT)
