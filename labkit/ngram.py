@@ -193,10 +193,12 @@ class NGram:
         """Mix order n into the rows of `result`, in place."""
         level, table = self.counts.levels[n - 1], self.tables[n - 1]
         begin, width = level.rows(context)
-        result[rows] *= table.rest[context, None]
+        keep = np.ones(len(result))
+        keep[rows] = table.rest[context]
+        result *= keep[:, None]
         entry = np.repeat(begin - np.cumsum(width) + width, width) + np.arange(width.sum())
         token = level.keys[entry] % self.vocab_size
-        result[np.repeat(rows, width), token] += table.seen[entry]
+        result.reshape(-1)[np.repeat(rows * self.vocab_size, width) + token] += table.seen[entry]
 
     def seen(self, ids: Ints) -> NDArray[np.bool_]:
         """Tell at each position whether its whole context was ever followed by a token: (B, T).

@@ -155,7 +155,13 @@ def test_make_help_names_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     found = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert found is not None
-    said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     named = set(re.findall(r"^make (\w+)", said.stdout, re.MULTILINE))
     assert named == set(found[1].split()) - {"help", "setup"}
 
@@ -175,7 +181,14 @@ def test_a_target_sets_up_and_then_runs_one_program(target: str, last: str, tmp_
     folder = tmp_path / "a path with 空格"
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
-    command = ["make", "-n", target, "LAB_ARGS=--no-browser", "PYTHON=python 3"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "-n",
+        target,
+        "LAB_ARGS=--no-browser",
+        "PYTHON=python 3",
+    ]
     said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     lines = said.stdout.splitlines()
     assert '"python 3" bootstrap.py' in lines
@@ -184,9 +197,8 @@ def test_a_target_sets_up_and_then_runs_one_program(target: str, last: str, tmp_
 
 @needs_make
 def test_make_test_checks_the_code_and_stores_no_live_output() -> None:
-    said = subprocess.run(
-        ["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command = ["make", "--no-print-directory", "-n", "test"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     programs = re.findall(r"-m (\w+)", said.stdout)
     assert programs == ["ruff", "mypy", "pytest"]
     assert "LABKIT_STATIC=1 TQDM_DISABLE=1" in said.stdout.splitlines()[-1]

@@ -26,6 +26,8 @@ from labkit.viz.picture import (
 Array = npt.NDArray[np.float64]
 SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅", "\u3000": "␣␣"}
 OTHERS = "all others"
+FEW = 6
+"""A logarithmic axis with at most so many points names each of them."""
 
 
 def curves(
@@ -88,6 +90,15 @@ def _set_logarithms(figure: Any, log_x: bool, log_y: bool) -> None:
     for axis, wanted in (("xaxis", log_x), ("yaxis", log_y)):
         if wanted:
             figure.layout[axis].update(type="log", exponentformat="power")
+            _name_few_places(figure, axis)
+
+
+def _name_few_places(figure: Any, axis: str) -> None:
+    """Put the ticks of a logarithmic axis at the points themselves, if these are few."""
+    places = sorted({place for line in figure.data for place in line[axis[0]]})
+    if len(places) <= FEW:
+        names = [number(place) for place in places]
+        figure.layout[axis].update(tickvals=places, ticktext=names)
 
 
 def _add_mark(figure: Any, mark: tuple[float, float, str], log_x: bool, log_y: bool) -> None:

@@ -12,7 +12,7 @@ from labkit.viz.picture import HEIGHT, PALETTE, TEXT, Picture, blank, number, sa
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TimelineEntry:
     """One model in the timeline."""
 
