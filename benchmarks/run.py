@@ -1,7 +1,8 @@
-"""`python -m benchmarks.run`: measure the n-gram models and record `benchmarks/core.csv`.
+"""`python -m benchmarks.run`: measure the models and record `benchmarks/core.csv`.
 
 How long a 5-gram over all of Shakespeare takes to count and how much memory, how fast it scores,
-and how many times faster than NLTK the same Kneser-Ney model is, in one process on one small text.
+and how many times faster than NLTK the same Kneser-Ney model is, in one process on one small text;
+how long a GPT's training step takes beside that of transformers' GPT-2 (`benchmarks/steps.py`).
 Memory is read through the module `resource`, which Windows lacks.
 """
 
@@ -12,9 +13,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ from nltk.lm import KneserNeyInterpolated
 from nltk.util import everygrams
 from numpy.typing import NDArray
 
+from benchmarks.measure import Measurement, timed
+from benchmarks.steps import against_transformers
 from experiments.run import head
 from labkit.datasets import load
 from labkit.metrics import token_log_probs
@@ -37,20 +41,6 @@ ROUNDS = 5
 NLTK_TRAIN, NLTK_TEST = 20_000, 300
 SUM_SAMPLE = 50_000
 Ids = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One row of the recording."""
-
-    name: str
-    """What was measured."""
-    value: float
-    """The number."""
-    unit: str
-    """Its unit; empty for a pure number."""
-    setting: str
-    """On what, and how."""
 
 
 def megabytes_at_most() -> float:
@@ -114,13 +104,6 @@ def bits_with_ours(train: Ids, test: Ids, vocab_size: int) -> float:
     return float(-np.log2(probs[ORDER - 2 :]).sum())
 
 
-def timed(work: Callable[[], float]) -> tuple[float, float]:
-    """Return a result and the CPU-seconds that it took."""
-    started = time.process_time()
-    result = work()
-    return result, time.process_time() - started
-
-
 def against_nltk(ids: Ids, vocab_size: int) -> Iterator[Measurement]:
     """Alternate the two on one small text, and take the median of the ratios of a round.
 
@@ -157,10 +140,14 @@ def main() -> None:
     texts = [document.text for document in load("shakespeare").documents]
     tokenizer = CharTokenizer.train(texts)
     ids = encode_documents(tokenizer, texts)
-    rows = [*whole_shakespeare(ids, tokenizer.vocab_size), *against_nltk(ids, tokenizer.vocab_size)]
+    V = tokenizer.vocab_size
+    rows = [*whole_shakespeare(ids, V), *against_nltk(ids, V), *against_transformers()]
     for row in rows:
         print(f"{row.name}: {row.value:g} {row.unit}".rstrip())
-    circumstances = head("python -m benchmarks.run") | {"processor": processor()}
+    circumstances = head("python -m benchmarks.run") | {
+        "processor": processor(),
+        "compared with": f"nltk {version('nltk')}, transformers {version('transformers')}",
+    }
     write_recording("core", circumstances, [asdict(row) for row in rows], FOLDER)
 
 

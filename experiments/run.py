@@ -11,12 +11,21 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import counting
+from experiments import counting, gpt
 from labkit.datasets import DatasetError
 from labkit.recorded import write_recording
 
+
+def league_rows(quick: bool = False) -> Iterator[counting.Row]:
+    """Collect the rows of all chapters."""
+    yield from counting.league_rows(quick)
+    if not quick:
+        yield from gpt.league_rows()
+
+
 EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
-    "league": counting.league_rows,
+    "league": league_rows,
+    "gpt_training": gpt.training_rows,
     "tinyshakespeare": counting.tinyshakespeare_rows,
 }
 

@@ -70,6 +70,7 @@ def sample(logits: Tensor, generator: torch.Generator) -> Tensor:
     return torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
 
 
+@torch.no_grad()
 def generate(
     model: LanguageModel,
     ids: Tensor,

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labkit.gpt import GPT, GPTConfig
 from labkit.model import LanguageModel, check_ids
 from labkit.ngram import Counts, NGram, add_k, count_ngrams, kneser_ney, maximum_likelihood
+from labkit.training import TrainConfig, train
 from tests import model_suite
 from tests.model_suite import PROPERTIES, VOCAB_SIZE, Factory, property_test
 
@@ -29,12 +31,23 @@ def n_gram(estimate: Estimator, order: int) -> Factory:
     return lambda ids, vocab_size: estimate(count_ngrams(ids, order, vocab_size), order)
 
 
+def small_gpt(ids: NDArray[np.int64], vocab_size: int) -> GPT:
+    config = GPTConfig(
+        vocab_size=vocab_size, context_length=16, n_layers=2, n_heads=2, d_model=16, dropout=0.1
+    )
+    model, stream = GPT(config, generator=torch.Generator().manual_seed(0)), torch.from_numpy(ids)
+    recipe = TrainConfig(steps=60, batch_size=16, context_length=12, learning_rate=1e-2)
+    for _ in train(model, stream, stream, recipe):
+        pass
+    return model
+
+
 # A new kind of model joins with one line here.
 MODELS: dict[str, Factory] = {
     f"{name}, order {order}": n_gram(estimate, order)
     for name, estimate in ESTIMATORS.items()
     for order in ORDERS
-}
+} | {"GPT": small_gpt}
 
 
 def declared() -> list[tuple[str, str]]:
@@ -59,9 +72,13 @@ def test_all_n_gram_estimators_of_orders_one_to_five_are_tested() -> None:
 
 
 def test_n_grams_declare_all_but_what_they_cannot_have() -> None:
-    for name, make in MODELS.items():
+    for name in MODELS.keys() - {"GPT"}:
         missing = {"refuses_length"} | ({"overfits"} if name.endswith("order 1") else set())
-        assert PROPERTIES.keys() - model_suite.trained(make).properties == missing
+        assert PROPERTIES.keys() - model_suite.trained(MODELS[name]).properties == missing
+
+
+def test_a_gpt_declares_all_but_logits_that_are_log_probabilities_already() -> None:
+    assert PROPERTIES.keys() - model_suite.trained(MODELS["GPT"]).properties == {"log_probs"}
 
 
 def test_an_unknown_property_is_refused_by_name() -> None:

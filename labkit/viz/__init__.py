@@ -1,11 +1,13 @@
 """One function per picture; each returns a `Picture`, shown as the last line of a cell.
 
 Live, a picture is an interactive plotly figure. With `LABKIT_STATIC=1` it is a PNG beside one line
-of text that says what it shows. No picture needs a network.
+of text that says what it shows. `watch` alone draws while it works. No picture needs a network.
 """
 
+from labkit.viz.attention import attention_matrix
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
 from labkit.viz.league import LeagueTable, league_table
+from labkit.viz.live import watch
 from labkit.viz.picture import Picture
 from labkit.viz.timeline import TimelineEntry, timeline
 
@@ -13,10 +15,12 @@ __all__ = [
     "LeagueTable",
     "Picture",
     "TimelineEntry",
+    "attention_matrix",
     "curves",
     "heatmap",
     "league_table",
     "next_token_bars",
     "timeline",
     "visible",
+    "watch",
 ]

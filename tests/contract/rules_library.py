@@ -39,6 +39,16 @@ def part(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
+def is_light(module: str) -> bool:
+    """Whether a module has to do without torch; a chapter's exercises need what the chapter needs.
+
+    >>> is_light("labkit.checks"), is_light("labkit.checks.ch33"), is_light("labkit.gpt")
+    (True, False, False)
+    """
+    of_chapter = module.startswith("labkit.checks.ch")
+    return not of_chapter and part(module) not in NEED_TORCH | {"__main__"}
+
+
 def dependencies(library: Library) -> dict[str, set[str]]:
     """From each part of labkit to the other parts it imports, anywhere in its code."""
     found: dict[str, set[str]] = {}

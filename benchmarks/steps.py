@@ -1,0 +1,104 @@
+"""A training step of labkit's GPT beside one of transformers' GPT-2, of one size, on one batch.
+
+Both start from the same weights and are trained by the same loss, clipping and AdamW of PyTorch, so
+only the two models differ. They take turns within one process, on one thread.
+"""
+
+import statistics
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure import Measurement, timed
+from labkit.checkpoints import to_hugging_face
+from labkit.gpt import GPT, GPTConfig
+from labkit.training import TrainConfig
+from labkit.training.batches import draw_batch
+from labkit.training.loop import update
+from labkit.training.optimiser import make_optimiser
+
+SIZES = ((4, 128, 4, 12, 64), (6, 192, 6, 8, 128))
+"""Layers, width, heads, batch, context."""
+VOCAB_SIZE = 80
+WARM_UP, ROUNDS, STEPS_PER_ROUND = 3, 15, 4
+TOLERANCE = 1e-3
+"""Largest relative difference of the two losses after all steps."""
+
+
+class LogitsOnly(nn.Module):
+    """transformers' GPT-2 behind the interface of the book: (B, T) -> (B, T, V)."""
+
+    def __init__(self, model: GPT) -> None:
+        """Take over the weights; keep no keys and values, for which training has no use."""
+        super().__init__()
+        self.model = to_hugging_face(model)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the logits: (B, T) -> (B, T, V)."""
+        logits: Tensor = self.model(ids, use_cache=False).logits
+        return logits
+
+
+class Trainee:
+    """A model and its optimiser, which make the same updates whenever they are asked."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        """Begin before the first step."""
+        self.model, self.config, self.step = model, config, 0
+        self.optimiser = make_optimiser(model, config)
+        self.order = torch.Generator().manual_seed(config.seed)
+
+    def train(self, ids: Tensor, n_steps: int) -> float:
+        """Make some updates and return the loss before the last one, in nats."""
+        loss = float("nan")
+        for _ in range(n_steps):
+            batch = draw_batch(ids, self.config.batch_size, self.config.context_length, self.order)
+            loss, _ = update(self.model, self.optimiser, batch, self.step, self.config)
+            self.step += 1
+        return loss
+
+
+def against_transformers() -> Iterator[Measurement]:
+    """Measure both sizes.
+
+    Raises RuntimeError if the two losses part, for then they did not do the same.
+    """
+    torch.set_num_threads(1)
+    ids = torch.randint(VOCAB_SIZE, (100_000,), generator=torch.Generator().manual_seed(0))
+    for layers, width, heads, batch_size, context in SIZES:
+        config = GPTConfig(
+            vocab_size=VOCAB_SIZE,
+            context_length=context,
+            n_layers=layers,
+            n_heads=heads,
+            d_model=width,
+        )
+        steps = WARM_UP + ROUNDS * STEPS_PER_ROUND
+        recipe = TrainConfig(steps=steps, batch_size=batch_size, context_length=context)
+        model = GPT(config, generator=torch.Generator().manual_seed(0))
+        ours, theirs = Trainee(model, recipe), Trainee(LogitsOnly(model), recipe)
+        setting = f"{layers} layers of width {width}, batch {batch_size} × {context}, one thread"
+        yield from take_turns(ours, theirs, ids, setting)
+
+
+def take_turns(ours: Trainee, theirs: Trainee, ids: Tensor, setting: str) -> Iterator[Measurement]:
+    """Train both, round by round, and take the medians over rounds."""
+    for trainee in (ours, theirs):
+        trainee.train(ids, WARM_UP)
+    seconds, ratios = [], []
+    for turn in range(ROUNDS):
+        # Each goes first every other time, so that neither always finds a warmer processor.
+        in_turn = (ours, theirs) if turn % 2 else (theirs, ours)
+        done = {who: timed(partial(who.train, ids, STEPS_PER_ROUND)) for who in in_turn}
+        (our_loss, our_seconds), (their_loss, their_seconds) = done[ours], done[theirs]
+        if abs(our_loss - their_loss) > TOLERANCE * their_loss:
+            raise RuntimeError(f"expected equal losses, got {our_loss} and {their_loss}")
+        seconds.append(our_seconds / STEPS_PER_ROUND)
+        ratios.append(their_seconds / our_seconds)
+    milliseconds = round(1000 * statistics.median(seconds), 1)
+    yield Measurement("training step", milliseconds, "CPU-milliseconds", setting)
+    spread = f"median of {ROUNDS} rounds, {min(ratios):.2f} to {max(ratios):.2f}"
+    name = "times as fast as transformers' GPT-2, training"
+    yield Measurement(name, round(statistics.median(ratios), 2), "", f"{setting}; {spread}")

@@ -1,0 +1,200 @@
+"""Saving a GPT as safetensors and JSON, and exchanging weights with Hugging Face's GPT-2.
+
+Nothing is ever unpickled. A checkpoint is a folder with `config.json` and one file of weights that
+is named after its content, `model-0123456789abcdef.safetensors`: so damage is noticed, and a new
+checkpoint takes the place of an old one in a single step, when `config.json` is replaced.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from labkit.files import write_atomically
+from labkit.gpt import GPT, GPTConfig
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
+
+CONFIG = "config.json"
+WEIGHTS = re.compile(r"model-[0-9a-f]{16}\.safetensors")
+
+HUGGING_FACE_NAMES = {
+    "tokens": "wte",
+    "positions": "wpe",
+    "norm": "ln_f",
+    "norm_1": "ln_1",
+    "norm_2": "ln_2",
+    "attention.qkv": "attn.c_attn",
+    "attention.out": "attn.c_proj",
+    "mlp.up": "mlp.c_fc",
+    "mlp.down": "mlp.c_proj",
+}
+"""Our modules and theirs; blocks are `blocks.0` here and `h.0` there."""
+
+GPT_2 = {
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+}
+"""What makes an architecture GPT-2's, in the names of transformers."""
+
+
+def save_checkpoint(model: GPT, folder: Path) -> None:
+    """Write configuration and weights; until both are whole, what the folder held still counts.
+
+    Parts that were given to the model, such as another `attend`, are not saved. Raises ValueError
+    if the folder holds a `config.json` of something else, which would be lost.
+    """
+    former = None
+    with contextlib.suppress(FileNotFoundError):
+        _, former = _read_config(folder)
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    data = safetensors.torch.save(weights)
+    name = _file_name(data)
+    write_atomically(folder / name, data)
+    saved = {"model": asdict(model.config), "weights": name}
+    write_atomically(folder / CONFIG, json.dumps(saved, indent=1) + "\n")
+    if former is not None and former != name:
+        (folder / former).unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> GPT:
+    """Read a model that `save_checkpoint` wrote.
+
+    Raises FileNotFoundError without the two files, and ValueError, naming the folder, if they do
+    not hold a GPT, are damaged or do not fit together.
+    """
+    config, name = _read_config(folder)
+    data = _read(folder / name)
+    if _file_name(data) != name:
+        raise ValueError(f"expected {name} in {folder} as it was saved, got a damaged file")
+    try:
+        model = GPT(config, generator=torch.Generator())
+        model.load_state_dict(safetensors.torch.load(data))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise ValueError(f"expected weights in {folder} that fit {CONFIG}: {error}") from error
+    return model.eval()
+
+
+def _read_config(folder: Path) -> tuple[GPTConfig, str]:
+    """Return the configuration of a checkpoint and the name of the file with its weights."""
+    text = _read(folder / CONFIG)
+    try:
+        saved = json.loads(text)
+        config, name = GPTConfig(**saved["model"]), saved["weights"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"expected {CONFIG} in {folder} to be one that save_checkpoint wrote, "
+            f"got {type(error).__name__}: {error}; choose another folder"
+        ) from error
+    if not (isinstance(name, str) and WEIGHTS.fullmatch(name)):
+        raise ValueError(
+            f"expected {CONFIG} in {folder} to name its file of weights, got {name!r}; "
+            "choose another folder"
+        )
+    return config, name
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"expected a checkpoint in {path.parent}, got no {path.name} there: "
+            "save one with save_checkpoint"
+        ) from None
+
+
+def _file_name(data: bytes) -> str:
+    return f"model-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+
+
+def to_hugging_face(model: GPT) -> "GPT2LMHeadModel":
+    """Return a transformers model with the same weights, for its `save_pretrained` and the rest."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    ours = model.config
+    config = GPT2Config(
+        vocab_size=ours.vocab_size,
+        n_positions=ours.context_length,
+        n_embd=ours.d_model,
+        n_layer=ours.n_layers,
+        n_head=ours.n_heads,
+        n_inner=ours.d_ff,
+        resid_pdrop=ours.dropout,
+        embd_pdrop=ours.dropout,
+        attn_pdrop=ours.dropout,
+        bos_token_id=ours.vocab_size - 1,
+        eos_token_id=ours.vocab_size - 1,
+    )
+    # It draws weights, soon replaced, from the global generator, whose state is nobody's to change.
+    with torch.random.fork_rng(devices=[]):
+        theirs = GPT2LMHeadModel(config)
+    weights = {_their_name(n): _turn(n, t) for n, t in model.state_dict().items()}
+    weights["lm_head.weight"] = weights["transformer.wte.weight"]
+    theirs.load_state_dict(weights)
+    theirs.loss_type = "ForCausalLM"  # this class names none, and asking for a loss would warn
+    return theirs.eval()
+
+
+def from_hugging_face(theirs: "GPT2LMHeadModel") -> GPT:
+    """Return our model with the weights of a transformers GPT-2.
+
+    Raises ValueError for another kind of model, for a configuration that GPT-2 does not have, such
+    as another activation, and for dropout that is not the same everywhere.
+    """
+    from transformers import GPT2LMHeadModel
+
+    if not isinstance(theirs, GPT2LMHeadModel):
+        raise ValueError(f"expected a GPT2LMHeadModel, got {type(theirs).__name__}")
+    c = theirs.config
+    for name, expected in GPT_2.items():
+        if getattr(c, name) != expected:
+            raise ValueError(f"expected {name} {expected}, as in GPT-2, got {getattr(c, name)}")
+    dropouts = (c.embd_pdrop, c.attn_pdrop, c.resid_pdrop)
+    if len(set(dropouts)) > 1:
+        raise ValueError(
+            f"expected embd_pdrop, attn_pdrop and resid_pdrop to be equal, got {dropouts}: "
+            "set them to one number in the model's config"
+        )
+    config = GPTConfig(
+        vocab_size=c.vocab_size,
+        context_length=c.n_positions,
+        n_layers=c.n_layer,
+        n_heads=c.n_head,
+        d_model=c.n_embd,
+        d_ff=c.n_inner or 0,
+        dropout=c.resid_pdrop,
+    )
+    model = GPT(config, generator=torch.Generator())
+    weights = theirs.state_dict()
+    ours = {name: _turn(name, weights[_their_name(name)]) for name in model.state_dict()}
+    model.load_state_dict(ours)
+    return model.eval()
+
+
+def _their_name(name: str) -> str:
+    """Translate `blocks.0.mlp.up.weight` into `transformer.h.0.mlp.c_fc.weight`."""
+    prefix = "transformer."
+    if name.startswith("blocks."):
+        _, layer, name = name.split(".", 2)
+        prefix += f"h.{layer}."
+    module, kind = name.rsplit(".", 1)
+    return f"{prefix}{HUGGING_FACE_NAMES[module]}.{kind}"
+
+
+def _turn(name: str, tensor: Tensor) -> Tensor:
+    """Transpose the matrices that GPT-2 stores as (input, output); `nn.Linear` has them turned."""
+    is_linear = tensor.ndim == 2 and "blocks." in name
+    return tensor.T.contiguous() if is_linear else tensor

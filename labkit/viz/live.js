@@ -1,0 +1,147 @@
+// A loss curve that grows. Python appends rows by messages; each message redraws the SVG, and
+// nothing moves between messages. Rows are [x, first curve, second curve]; null is a gap.
+// The state `look` holds { title, x, y, names, colors, dashes, width, height }.
+
+const SVG = "http://www.w3.org/2000/svg";
+const TEXT = "var(--jp-content-font-color1, #797979)";
+const FAINT = "var(--jp-border-color2, rgba(128, 128, 128, 0.28))";
+const FONT = "var(--jp-content-font-family, system-ui, sans-serif)";
+const MARGIN = { left: 72, right: 24, top: 48, bottom: 56 };
+
+function add(parent, kind, attributes, text) {
+  const node = document.createElementNS(SVG, kind);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text !== undefined) node.textContent = text; // never markup: a title may hold "<"
+  parent.append(node);
+  return node;
+}
+
+// Round numbers around low … high, about `count` of them; the first and last are the axis's ends.
+function ticksAround(low, high, count) {
+  const raw = (high - low) / count || 1;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].find((times) => times * power >= raw * 0.999) * power;
+  const first = Math.floor(low / step + 1e-9);
+  const last = Math.max(Math.ceil(high / step - 1e-9), first + 1);
+  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
+}
+
+function written(value) {
+  return value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+}
+
+function makeAxis(values, count, from, to) {
+  const known = values.filter(Number.isFinite);
+  const empty = known.length === 0;
+  const ticks = empty ? [0, 1] : ticksAround(Math.min(...known), Math.max(...known), count);
+  const [low, high] = [ticks[0], ticks[ticks.length - 1]];
+  return { ticks, empty, place: (value) => from + ((value - low) / (high - low)) * (to - from) };
+}
+
+function drawAxes(svg, look, x, y) {
+  const [right, bottom] = [look.width - MARGIN.right, look.height - MARGIN.bottom];
+  for (const tick of y.ticks) {
+    const at = y.place(tick);
+    add(svg, "line", { x1: MARGIN.left, x2: right, y1: at, y2: at, stroke: FAINT });
+    if (y.empty) continue;
+    const place = { x: MARGIN.left - 8, y: at + 5, "text-anchor": "end" };
+    add(svg, "text", { ...place, class: "y-tick" }, written(tick));
+  }
+  for (const tick of x.empty ? [] : x.ticks) {
+    const at = x.place(tick);
+    add(svg, "line", { x1: at, x2: at, y1: bottom, y2: bottom + 5, stroke: TEXT });
+    const place = { x: at, y: bottom + 22, "text-anchor": "middle" };
+    add(svg, "text", { ...place, class: "x-tick" }, written(tick));
+  }
+  add(svg, "line", { x1: MARGIN.left, x2: right, y1: bottom, y2: bottom, stroke: TEXT });
+  const [middle, centre] = [(MARGIN.left + right) / 2, (MARGIN.top + bottom) / 2];
+  add(svg, "text", { x: middle, y: look.height - 10, "text-anchor": "middle" }, look.x);
+  const turned = { transform: `translate(18 ${centre}) rotate(-90)`, "text-anchor": "middle" };
+  add(svg, "text", turned, look.y);
+  add(svg, "text", { x: 8, y: 26, "font-size": 16 }, look.title);
+}
+
+function drawCurve(svg, look, points, i, x, y) {
+  let path = "";
+  let pen = "M";
+  for (const [across, up] of points) {
+    if (!Number.isFinite(up)) {
+      pen = "M";
+      continue;
+    }
+    const [left, top] = [x.place(across).toFixed(1), y.place(up).toFixed(1)];
+    path += `${pen}${left} ${top}`;
+    pen = "L";
+    const [fill, side] = [look.colors[i], 6];
+    if (i === 0) add(svg, "circle", { cx: left, cy: top, r: 3.5, fill });
+    else add(svg, "rect", { x: left - side / 2, y: top - side / 2, width: side, height: side, fill });
+  }
+  const stroke = { stroke: look.colors[i], "stroke-width": 2, "stroke-dasharray": look.dashes[i] };
+  if (path) add(svg, "path", { d: path, fill: "none", class: "curve", ...stroke });
+}
+
+// The last finite value of each curve, in words.
+function latest(look, rows) {
+  return look.names.map((name, i) => {
+    const known = rows.map((row) => row[i + 1]).filter(Number.isFinite);
+    return known.length ? `${name} ${written(known[known.length - 1])}` : name;
+  });
+}
+
+function drawLegend(svg, look, told) {
+  told.forEach((text, i) => {
+    const [left, top] = [look.width - 190, MARGIN.top + 18 + 24 * i];
+    const line = { x1: left, x2: left + 34, y1: top - 5, y2: top - 5, "stroke-width": 2 };
+    add(svg, "line", { ...line, stroke: look.colors[i], "stroke-dasharray": look.dashes[i] });
+    add(svg, "text", { x: left + 42, y: top, class: "legend" }, text);
+  });
+}
+
+function draw(svg, look, rows) {
+  svg.replaceChildren();
+  const [right, bottom] = [look.width - MARGIN.right, look.height - MARGIN.bottom];
+  const x = makeAxis(rows.map((row) => row[0]), 8, MARGIN.left, right);
+  const y = makeAxis(rows.flatMap((row) => row.slice(1)), 5, bottom, MARGIN.top);
+  drawAxes(svg, look, x, y);
+  look.names.forEach((_, i) => {
+    drawCurve(svg, look, rows.map((row) => [row[0], row[i + 1]]), i, x, y);
+  });
+  const told = latest(look, rows);
+  drawLegend(svg, look, told);
+  const state = rows.length
+    ? `${told.join(", ")} at ${written(rows[rows.length - 1][0])} ${look.x}`
+    : "waiting for the first evaluation";
+  if (!rows.length) {
+    const place = { x: (MARGIN.left + right) / 2, y: look.height / 2, "text-anchor": "middle" };
+    add(svg, "text", place, state);
+  }
+  svg.setAttribute("aria-label", `${look.title} (${look.y} against ${look.x}): ${state}`);
+}
+
+// One call per widget. Messages may come before there is anything to draw on, so rows are kept
+// here and every view draws them all.
+export default () => {
+  const rows = [];
+  const views = new Set();
+  return {
+    initialize({ model }) {
+      model.on("msg:custom", (message) => {
+        rows.push(...message.rows);
+        for (const redraw of views) redraw();
+      });
+    },
+    render({ model, el }) {
+      const look = model.get("look");
+      const style = "display: block; width: 100%; height: auto";
+      const svg = add(el, "svg", {
+        role: "img",
+        viewBox: `0 0 ${look.width} ${look.height}`,
+        style: `${style}; max-width: ${look.width}px; font: 14px ${FONT}; fill: ${TEXT}`,
+      });
+      const redraw = () => draw(svg, look, rows);
+      views.add(redraw);
+      redraw();
+      return () => views.delete(redraw);
+    },
+  };
+};

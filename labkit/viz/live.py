@@ -1,0 +1,163 @@
+"""The loss of a model, drawn while the model is trained.
+
+Live, a small widget draws each evaluation as it comes; at the end a `Picture` takes its place, so
+that the notebook keeps no widget. With `LABKIT_STATIC=1` only the picture is shown.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import anywidget
+import numpy as np
+import traitlets
+
+from labkit.notebook import is_static
+from labkit.viz.charts import curves
+from labkit.viz.picture import HEIGHT, PALETTE, WIDTH, Picture, blank, number
+
+if TYPE_CHECKING:
+    from labkit.training import Record
+
+Row = tuple[float, float | None, float | None]
+"""Place on the x axis, training loss, held-out loss; None where there is no finite number."""
+NAMES = ("training", "held out")
+AXES = {"step": "updates", "tokens": "tokens read", "cpu_seconds": "processor time, seconds"}
+SECONDS_BETWEEN_MESSAGES = 0.2
+
+
+def watch(
+    records: "Iterable[Record]",
+    *,
+    title: str,
+    x: Literal["step", "tokens", "cpu_seconds"] = "step",
+    y: str = "loss, nats per token",
+    scale: float = 1.0,
+) -> "list[Record]":
+    """Draw training and held-out loss while `records` come, one by one, and return them all.
+
+    `records` is what `labkit.training.train` yields. `scale` turns nats per token into the unit
+    that `y` names: 1 / ln 2 gives bits per character where a token is a character. If training
+    raises or is interrupted, the picture of what was recorded stays. Raises ValueError for an
+    unknown x.
+    """
+    if x not in AXES:
+        raise ValueError(f"expected x to be one of {', '.join(AXES)}, got {x!r}")
+    seen: list[Record] = []
+    rows: list[Row] = []
+    show = _Shown(title, AXES[x], y)
+    try:
+        for record in records:
+            seen.append(record)
+            rows.append(_row(record, x, scale))
+            show.add(rows[-1])
+    finally:
+        show.finish(_drawn(rows, title, AXES[x], y))
+    return seen
+
+
+def _row(record: "Record", x: str, scale: float) -> Row:
+    """Return what is drawn of a record; a loss that is not finite is a gap."""
+    train, val = (
+        scale * loss if math.isfinite(loss) else None
+        for loss in (record.train_loss, record.val_loss)
+    )
+    return float(getattr(record, x)), train, val
+
+
+def _drawn(rows: Sequence[Row], title: str, x: str, y: str) -> Picture:
+    """Draw rows as a picture whose words hold no number that is compared between machines."""
+    says = f"{title} ({y} against {x}): {_told(rows)}."
+    if not rows:
+        return Picture(blank(title, x, y), says)
+    places, *losses = np.array(rows, dtype=float).T  # None becomes nan, a gap
+    series = {name: (places, loss) for name, loss in zip(NAMES, losses, strict=True)}
+    return curves(series, title=title, x=x, y=y, says=says)
+
+
+def _told(rows: Sequence[Row]) -> str:
+    """Say from where to where each loss went, and where it was lowest if that was before."""
+    training = [(row[0], row[1]) for row in rows if row[1] is not None]
+    held_out = [(row[0], row[2]) for row in rows if row[2] is not None]
+    told = []
+    for name, points in zip(NAMES, (training, held_out), strict=True):
+        if not points:
+            told.append(f"{name}: no finite loss was recorded")
+            continue
+        at, low = min(points, key=lambda point: point[1])
+        ends = f"{name} from ≈ {number(points[0][1])} to ≈ {number(points[-1][1])}"
+        before = low < points[-1][1]
+        told.append(ends + (f", lowest ≈ {number(low)} at ≈ {number(at)}" if before else ""))
+    return "; ".join(told)
+
+
+class _LossCurve(anywidget.AnyWidget):
+    """The widget; `live.js` draws it."""
+
+    _esm = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
+    look = traitlets.Dict().tag(sync=True)
+
+
+def _look(title: str, x: str, y: str) -> dict[str, Any]:
+    """Return what the widget draws around the curves, in the style of `Picture`."""
+    return {
+        "title": title,
+        "x": x,
+        "y": y,
+        "names": NAMES,
+        "colors": PALETTE[:2],
+        "dashes": ("none", "8 5"),
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
+
+
+class _Feed:
+    """Appends rows by messages, at most five a second; what waits goes with the next one."""
+
+    def __init__(
+        self, send: Callable[[Mapping[str, Any]], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.send, self.clock = send, clock
+        self.waiting: list[Row] = []
+        self.sent = -math.inf
+
+    def add(self, row: Row) -> None:
+        """Send a row now, or keep it until enough time has passed."""
+        self.waiting.append(row)
+        if self.clock() - self.sent >= SECONDS_BETWEEN_MESSAGES:
+            self.send({"rows": self.waiting})
+            self.waiting, self.sent = [], self.clock()
+
+
+class _Shown:
+    """What stands below the cell: a widget at first if somebody is reading, a picture at last."""
+
+    def __init__(self, title: str, x: str, y: str) -> None:
+        self.widget: _LossCurve | None = None
+        if is_static():
+            return
+        from IPython.display import display
+
+        self.widget = _LossCurve(look=_look(title, x, y))
+        self.feed = _Feed(self.widget.send)
+        self.handle = display(self.widget, display_id=True)
+
+    def add(self, row: Row) -> None:
+        """Let the widget draw one more row."""
+        if self.widget is not None:
+            self.feed.add(row)
+
+    def finish(self, picture: Picture) -> None:
+        """Put the picture in the widget's place and end the widget."""
+        if self.widget is None:
+            from IPython.display import display
+
+            display(picture)
+            return
+        if self.handle is not None:
+            self.handle.update(picture.bundle(), raw=True)
+        self.widget.layout.close()
+        self.widget.close()

@@ -1,0 +1,254 @@
+"""The live loss curve: its script alone in a blank Chromium, then whole in a real JupyterLab."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+
+from labkit.viz import live
+from labkit.viz.chromium import find_chromium
+from tests.browser.lab import chromium_page, jupyterlab, run_all
+
+CHROMIUM = find_chromium()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+SCRIPT = Path(live.__file__).with_name("live.js").read_text(encoding="utf-8")
+TITLE = "Less <b>surprise</b>"
+MAKE = """async ({script, look}) => {
+  document.body.replaceChildren();
+  const address = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
+  const widget = (await import(address)).default();
+  const heard = [];
+  const model = {get: name => ({look})[name], on: (event, handler) => heard.push([event, handler])};
+  widget.initialize({model});
+  window.say = rows => heard.filter(([event]) => event === "msg:custom")
+    .forEach(([, handler]) => handler({rows}));
+  window.show = () => {
+    const el = document.createElement("div");
+    document.body.append(el);
+    return widget.render({model, el});
+  };
+}"""
+DRAWN = """() => {
+  const numbers = (chosen, ...names) => [...document.querySelectorAll(chosen)].map(
+    node => names.map(name => Number(node.getAttribute(name))));
+  const ticks = chosen => [...document.querySelectorAll(chosen)].map(
+    node => Number(node.textContent.replaceAll(",", "")));
+  return {
+    circles: numbers("circle", "cx", "cy"),
+    squares: numbers("rect", "x", "y", "width", "height"),
+    curves: document.querySelectorAll("path.curve").length,
+    x: {texts: ticks(".x-tick"), places: numbers(".x-tick", "x")},
+    y: {texts: ticks(".y-tick"), places: numbers(".y-tick", "y")},
+    text: document.body.textContent,
+    markup: document.body.innerHTML,
+    label: document.querySelector("svg").getAttribute("aria-label"),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    assert CHROMIUM is not None
+    with chromium_page(CHROMIUM) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Page) -> Iterator[Page]:
+    """A blank page that holds the script with a fake model; no error may be reported."""
+    errors: list[str] = []
+
+    def note(error: Any) -> None:
+        errors.append(str(error))
+
+    browser.on("pageerror", note)
+    browser.evaluate(MAKE, {"script": SCRIPT, "look": live._look(TITLE, "updates", "bits")})
+    yield browser
+    browser.remove_listener("pageerror", note)
+    assert errors == []
+
+
+def say(page: Page, *rows: Any) -> None:
+    page.evaluate("rows => window.say(rows)", list(rows))
+
+
+def drawn(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate(DRAWN)
+    assert not re.search("NaN|Infinity|undefined", found["markup"])
+    return found
+
+
+def read_off(axis: dict[str, Any], places: Any) -> Any:
+    """Read values off an axis as a reader does, from its ticks: a line through two of them."""
+    ticks = np.array(axis["places"])[:, 0]
+    slope, start = np.polyfit(ticks, axis["texts"], 1)
+    assert np.allclose(slope * ticks + start, axis["texts"])
+    return slope * np.asarray(places) + start
+
+
+def losses_on_the_picture(found: dict[str, Any]) -> list[Any]:
+    """(x, value) of each circle, and of each square's centre."""
+    label_below_line = 5  # a y tick's text stands so many pixels below its line
+    circles = np.array(found["circles"]).reshape(-1, 2)
+    squares = np.array(found["squares"]).reshape(-1, 4)
+    places = [circles, squares[:, :2] + squares[:, 2:] / 2]
+    return [
+        np.stack([read_off(found["x"], x), read_off(found["y"], y + label_below_line)], axis=1)
+        for x, y in (place.T for place in places)
+    ]
+
+
+def test_values_can_be_read_off_the_axes(page: Page) -> None:
+    rows: list[list[Any]] = [[0, None, 6.3], [50, 4.1, 3.9], [100, 3.55, 3.62], [150, 3.31, 3.4]]
+    page.evaluate("() => { window.show(); }")
+    say(page, *rows[:1])
+    say(page, *rows[1:])
+    found = drawn(page)
+    training, held_out = losses_on_the_picture(found)
+    assert training == pytest.approx(np.array([(x, a) for x, a, _ in rows[1:]]), abs=0.1)
+    assert held_out[:, 1] == pytest.approx([b for _, _, b in rows], abs=0.01)
+    assert found["curves"] == 2
+
+
+def test_rows_that_came_before_the_view_are_drawn(page: Page) -> None:
+    say(page, [0, 5, 5], [1, 4, 4])
+    page.evaluate("() => { window.show(); }")
+    assert len(drawn(page)["circles"]) == 2
+
+
+def test_axes_follow_the_data(page: Page) -> None:
+    page.evaluate("() => { window.show(); }")
+    say(page, [0, 2.0, 2.0], [10, 1.9, 1.9])
+    before = drawn(page)
+    say(page, [5000, 300.0, 0.1])
+    after = drawn(page)
+    assert max(before["x"]["texts"]) == 10
+    assert max(after["x"]["texts"]) >= 5000
+    assert max(after["y"]["texts"]) >= 300
+    for across, up in after["circles"]:
+        assert 72 <= across <= 820 - 24
+        assert 48 <= up <= 380 - 56
+
+
+def test_it_says_what_it_is_and_what_came_last(page: Page) -> None:
+    page.evaluate("() => { window.show(); }")
+    assert page.get_by_role("img", name="waiting for the first evaluation").count() == 1
+    say(page, [0, None, 6.3], [1200, 3.0004, 3.25])
+    name = f"{TITLE} (bits against updates): training 3, held out 3.25 at 1,200 updates"
+    assert page.get_by_role("img", name=name, exact=True).count() == 1
+    text = drawn(page)["text"]
+    assert TITLE in text  # as it is written: a title is not markup
+    assert "held out 3.25" in text
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [[0, None, None]],
+        [[0, None, 3.0]],
+        [[0, 3.0, 3.0], [1, 3.0, 3.0]],
+        [[0, 3.0, 3.0], [1, None, None], [2, 2.0, None]],
+        [[5, 0.0, 0.0]],
+        [[0, 1e9, -1e-9], [1e7, 1e-9, 5.0]],
+    ],
+)
+def test_odd_rows_draw_what_they_hold(page: Page, rows: list[Any]) -> None:
+    page.evaluate("() => { window.show(); }")
+    say(page, *rows)
+    found = drawn(page)
+    assert len(found["circles"]) == sum(row[1] is not None for row in rows)
+    assert len(found["squares"]) == sum(row[2] is not None for row in rows)
+
+
+def test_a_gap_parts_the_line(page: Page) -> None:
+    page.evaluate("() => { window.show(); }")
+    say(page, [0, 3.0, None], [1, None, None], [2, 2.0, None], [3, 1.0, None])
+    path = page.locator("path.curve").get_attribute("d") or ""
+    assert re.sub("[^ML]", "", path) == "MML"
+
+
+def test_a_view_that_is_gone_is_drawn_no_more(page: Page) -> None:
+    page.evaluate("() => { window.end = window.show(); }")
+    page.evaluate("() => window.end()")
+    say(page, [0, 3.0, 3.0])
+    assert drawn(page)["circles"] == []
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_nothing_moves_by_itself(page: Page, motion: Any) -> None:
+    page.emulate_media(reduced_motion=motion)
+    page.evaluate("() => { window.show(); }")
+    say(page, [0, 3.0, 3.0], [1, 2.0, 2.0])
+    before = drawn(page)["markup"]
+    assert page.evaluate("() => document.getAnimations().length") == 0
+    page.wait_for_timeout(200)
+    assert drawn(page)["markup"] == before
+
+
+def test_text_takes_the_colour_of_the_theme(page: Page) -> None:
+    page.evaluate("() => { window.show(); }")
+    colours = []
+    for colour in ("rgb(1, 2, 3)", "rgb(250, 251, 252)"):
+        page.evaluate("c => document.body.style.setProperty('--jp-content-font-color1', c)", colour)
+        colours.append(
+            page.evaluate("() => getComputedStyle(document.querySelector('svg text')).fill")
+        )
+    assert colours == ["rgb(1, 2, 3)", "rgb(250, 251, 252)"]
+
+
+TRAINING = """import time
+import torch
+from labkit import viz
+from labkit.gpt import GPT, GPTConfig
+from labkit.training import TrainConfig, train
+
+ids = torch.arange(400) % 7
+config = GPTConfig(vocab_size=7, context_length=8, n_layers=1, n_heads=1, d_model=8)
+model = GPT(config, generator=torch.Generator().manual_seed(0))
+plan = TrainConfig(steps=20, batch_size=4, context_length=8, evaluate_every=2)
+
+
+def slowed(records):
+    for record in records:
+        yield record
+        time.sleep(0.25)
+
+
+records = viz.watch(slowed(train(model, ids, ids, plan)), title="Twenty steps")"""
+NOTE_THE_MOST = """setInterval(() => {
+  const svg = document.querySelector('.jp-OutputArea svg[role=img]');
+  const points = svg ? svg.querySelectorAll('rect').length : 0;
+  if (points >= (window.mostPoints ?? 0)) window.mostPoints = points;
+  if (points > 0) window.lastName = svg.getAttribute('aria-label');
+}, 50)"""
+
+
+def test_a_cell_that_trains_shows_its_curve(browser: Page, tmp_path: Path) -> None:
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    home.mkdir()
+    cells = [nbformat.v4.new_code_cell(code) for code in (TRAINING, "len(records)")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, work / "training.ipynb")
+    browser.add_init_script(NOTE_THE_MOST)
+    with jupyterlab(work, home) as address:
+        visit = run_all(browser, address, "training.ipynb")
+        most, name = browser.evaluate("() => [window.mostPoints, window.lastName]")
+    assert visit.errors() == []
+    assert visit.console_errors == []
+    assert visit.left_the_machine == []
+    assert visit.pictures_not_drawn == []
+    assert visit.cells[1]["outputs"][0]["data"]["text/plain"] == "11"
+    assert most == 11
+    assert name.startswith("Twenty steps (loss, nats per token against updates): training ")
+    kinds = {kind for output in visit.cells[0]["outputs"] for kind in output["data"]}
+    assert "application/vnd.plotly.v1+json" in kinds
+    assert not any("widget" in kind for kind in kinds)  # which no later reader could open
