@@ -191,10 +191,14 @@ def league_row(model: str, chapter: str, score: Score, **cost: float) -> LeagueR
     )
 
 
-def read_league() -> list[LeagueRow]:
-    """Read the recorded league table, in the order in which the chapters add to it."""
+def read_league(until: str | None = None) -> list[LeagueRow]:
+    """Read the recorded league table, in the order in which the chapters add to it.
+
+    With `until`, a chapter such as "12", only the rows of chapters up to that one.
+    """
     kinds = get_type_hints(LeagueRow)
-    return [
+    rows = [
         LeagueRow(**{name: kind(recorded[name]) for name, kind in kinds.items()})
         for recorded in read_recording("league").rows
     ]
+    return [row for row in rows if until is None or row.chapter <= until]

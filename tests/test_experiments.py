@@ -56,6 +56,13 @@ def test_the_league_falls_with_every_longer_memory() -> None:
     assert list(bits.values()) == sorted(bits.values(), reverse=True)
 
 
+def test_a_chapter_sees_no_row_of_a_later_one() -> None:
+    chapters = [row.chapter for row in read_league()]
+    assert max(chapters) > "12"
+    assert [row.chapter for row in read_league(until="12")] == [c for c in chapters if c <= "12"]
+    assert read_league(until="11") == []
+
+
 def test_the_readme_shows_what_was_recorded() -> None:
     old = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.readme_text(old) == old, "run `make readme`"
