@@ -32,7 +32,8 @@ RECIPES = {
     CHARACTERS: replace(RECIPE, learning_rate=5e-3, final_learning_rate=2.5e-4),
     TOKENS: RECIPE,
 }
-"""The learning rate of each was the better of 3e-3 and 5e-3 on the validation works."""
+"""Not tuned. In trials of 800 steps, 5e-3 was better than 3e-3 on the validation works for both:
+by 0.12 bits per character for characters, by 0.02 for tokens."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _curve(name: str, text: _Text, model: GPT, recipe: TrainConfig) -> Iterator[
 
 
 def training_rows(quick: bool = False) -> Iterator[Row]:
-    """Record the learning curves; quickly, only the second evaluation of the model on tokens."""
+    """Record the learning curves; quickly, only one early evaluation of the model on tokens."""
     for name in [TOKENS] if quick else [CHARACTERS, TOKENS]:
         text = _text(name)
         for row in _curve(name, text, _model(text), RECIPES[name]):
