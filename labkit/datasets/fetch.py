@@ -1,15 +1,13 @@
 """The cache: a file is read from it, verified, or brought into it.
 
-A file is read into memory, its sha256 is checked, and only then is it looked at; nothing of it is
-executed, installed or unpacked to disk. It takes its place in the cache by one rename, under a
-lock, so no process ever sees half a file.
+A file is read into memory, its sha256 is checked, and only then is it looked at; nothing of it
+is executed, installed or unpacked to disk. It takes its place in the cache by one rename, under
+a lock, so no process ever sees half a file and only one downloads it.
 """
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,39 +36,18 @@ def obtain(
     DatasetError says what was looked for, where, and what to do.
     """
     target = cache / dataset / source.file
-    data, _ = _cached(target, source)
-    if data is not None:
-        return data
-    with _locked(target):
-        data, state = _cached(target, source)  # another process may have brought it meanwhile
-        if data is None:
-            if state != "not there":
-                _LOG.warning("%s is %s; fetching it again", target, state)
-            data = _download(dataset, source, target, state, settings)
-    return data
-
-
-def _cached(target: Path, source: Source) -> tuple[bytes | None, str]:
-    """Return the file's bytes if they are right, else None and what is wrong with it."""
-    try:
-        data = target.read_bytes()
-    except FileNotFoundError:
-        return None, "not there"
-    except OSError as error:
-        return None, f"unreadable: {error.strerror}"
-    digest = hashlib.sha256(data).hexdigest()
-    if digest == source.sha256:
-        return data, ""
-    return None, f"damaged: its sha256 is {digest[:12]}…"
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock beside `target`, so that one process downloads and the others wait for it."""
+    found = _cached(target, source)
+    if isinstance(found, bytes):
+        return found
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock", timeout=_LOCK_SECONDS):
-            yield
+            found = _cached(target, source)  # another process may have brought it meanwhile
+            if isinstance(found, str):
+                if found != "not there":
+                    _LOG.warning("%s is %s; fetching it again", target, found)
+                found = _download(source, target, found, settings or index_settings())
+            return found
     except Timeout as error:
         raise DatasetError(
             f"Another process has held {target}.lock for {_LOCK_SECONDS} seconds; end it, try again"
@@ -82,12 +59,21 @@ def _locked(target: Path) -> Iterator[None]:
         ) from error
 
 
-def _download(
-    dataset: str, source: Source, target: Path, state: str, settings: IndexSettings | None
-) -> bytes:
+def _cached(target: Path, source: Source) -> bytes | str:
+    """Return the file's bytes if they are right, else what is wrong with it."""
+    try:
+        data = target.read_bytes()
+    except FileNotFoundError:
+        return "not there"
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    digest = hashlib.sha256(data).hexdigest()
+    return data if digest == source.sha256 else f"damaged: its sha256 is {digest[:12]}…"
+
+
+def _download(source: Source, target: Path, state: str, settings: IndexSettings) -> bytes:
     from labkit.datasets.transfer import Failure, bring, open_session  # slow to import
 
-    settings = settings or index_settings()
     places = settings.indexes if source.url is None else (source.url,)
     tried = [f"in {target} ({state})"]
     if not places:
@@ -98,6 +84,7 @@ def _download(
                 return bring(session, place, source, target, settings)
             except Failure as failure:
                 tried.append(f"at {urlsplit(place).hostname} ({failure})")
+    dataset = target.parent.name
     raise DatasetError(
         f"{dataset}: cannot get {source.file} (sha256 {source.sha256[:12]}…); looked "
         f"{', '.join(tried)}; connect to a network and load again, or put the file at that path, "

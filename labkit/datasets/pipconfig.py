@@ -14,42 +14,37 @@ from urllib.parse import urlsplit
 
 from labkit.datasets.registry import DatasetError
 
-_SECTIONS = ("global.", "install.", "download.", ":env:.")  # later ones win
-_TRUE = frozenset({"1", "y", "yes", "t", "true", "on"})
+_SECTIONS = ("global", "install", "download", ":env:")  # later ones win
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSettings:
-    """How to reach the package index."""
+    """How to reach the package index.
+
+    `indexes` are http(s) addresses in the order in which they are asked; they may hold credentials.
+    `verify` is a file of trusted certificates, or True for the default ones. Where `proxy` is None,
+    HTTPS_PROXY and its relatives decide. `timeout` counts seconds without an answer; `backoff` is
+    the pause in seconds before the second of the `retries`, doubled before each further one.
+    """
 
     indexes: tuple[str, ...]
-    """http(s) addresses in the order in which they are asked; may hold credentials"""
     verify: str | bool = True
-    """a file of trusted certificates, or True for the default ones"""
     client_cert: str | None = None
-    """file with the client's certificate and key"""
     proxy: str | None = None
-    """proxy address; None leaves it to HTTPS_PROXY and its relatives"""
     timeout: float = 15.0
-    """seconds without an answer before giving up"""
     retries: int = 4
-    """how often a failed request is repeated"""
     backoff: float = 0.25
-    """seconds before the second repeat, doubled before each further one"""
 
 
 def index_settings() -> IndexSettings:
     """Return what pip would use on this machine; DatasetError for an unreadable number."""
-    return from_options(pip_options(_ask_pip().splitlines(), os.environ))
-
-
-def _ask_pip() -> str:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        lines = done.stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):  # no pip here, or none that works
+        lines = []
+    return from_options(pip_options(lines, os.environ))
 
 
 def pip_options(lines: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -58,18 +53,16 @@ def pip_options(lines: Iterable[str], environ: Mapping[str, str]) -> dict[str, s
     >>> pip_options(["global.timeout='9'", "install.timeout='8'"], {"PIP_PROXY": "p:1"})
     {'timeout': '8', 'proxy': 'p:1'}
     """
-    found = []
+    found: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for line in lines:
         key, _, value = line.partition("=")
-        section = next((s for s in _SECTIONS if key.startswith(s)), None)
-        if section is not None and value[:1] in {"'", '"'}:
-            found.append((section, key.removeprefix(section), str(ast.literal_eval(value))))
-    found.sort(key=lambda item: _SECTIONS.index(item[0]))
-    options = {name: value for _, name, value in found}
-    for name, value in environ.items():
-        if name.startswith("PIP_") and value:
-            options[name.removeprefix("PIP_").lower().replace("_", "-")] = value
-    return options
+        section, _, name = key.partition(".")
+        if section in found and value.startswith(("'", '"')):
+            found[section][name] = str(ast.literal_eval(value))
+    for variable, value in environ.items():
+        if variable.startswith("PIP_") and value:
+            found[":env:"][variable.removeprefix("PIP_").lower().replace("_", "-")] = value
+    return {name: value for options in found.values() for name, value in options.items()}
 
 
 def from_options(options: Mapping[str, str]) -> IndexSettings:
@@ -82,7 +75,7 @@ def from_options(options: Mapping[str, str]) -> IndexSettings:
 
     first = options.get("index-url", options.get("pypi-url", PYPI_SIMPLE_ENDPOINT))
     addresses = (first, *options.get("extra-index-url", "").split())
-    if options.get("no-index", "").lower() in _TRUE:
+    if options.get("no-index", "").lower() in {"1", "y", "yes", "t", "true", "on"}:
         addresses = ()
     return IndexSettings(
         indexes=tuple(a for a in addresses if urlsplit(a).scheme in {"http", "https"}),
@@ -95,8 +88,8 @@ def from_options(options: Mapping[str, str]) -> IndexSettings:
 
 
 def _number(options: Mapping[str, str], name: str, default: float) -> float:
-    value = options.get(name, options.get(f"default-{name}"))
+    value = options.get(name, options.get(f"default-{name}", default))
     try:
-        return default if value is None else float(value)
+        return float(value)
     except ValueError as error:
         raise DatasetError(f"pip's option {name} is {value!r}; expected a number") from error
