@@ -1,6 +1,6 @@
 """From a name to documents in three splits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,26 +13,23 @@ from labkit.datasets.split import Unit, grouped, shared, split
 
 @dataclass(frozen=True)
 class Document:
-    """One text: a play, a collection of poems, a help topic."""
+    """One clean text, such as a play or a help topic; its name is the same in every edition."""
 
     name: str
-    """the same in every edition"""
     text: str
-    """clean text, lines separated by `\\n`"""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Documents in three splits; no document, and no text two documents share, is in two."""
+    """Documents in three splits: `train` to learn from, `val` to choose with, `test` to report.
+
+    No document, and no text that two documents share, is in two of them.
+    """
 
     name: str
-    """the name given to `load`"""
     train: tuple[Document, ...]
-    """for counting and training"""
     val: tuple[Document, ...]
-    """for choosing orders and hyper-parameters"""
     test: tuple[Document, ...]
-    """for the numbers that are reported"""
 
     @property
     def documents(self) -> tuple[Document, ...]:
@@ -64,7 +61,9 @@ def _shakespeare(entry: Entry, edition: str, seed: int, cache: Path) -> Dataset:
     assert entry.source is not None
     files = read_folder(obtain(entry.name, entry.source, cache), entry.source.folder)
     texts = {name: edition_texts(entry, name, files) for name in entry.editions}
-    return assemble(entry.name, texts[edition], split(_works(entry, texts), seed))
+    groups = grouped(texts[str(entry.default_edition)], entry.together)
+    parts = split(_units(groups, texts, str(entry.default_edition)), seed)
+    return _assembled(entry.name, texts[edition], parts)
 
 
 def edition_texts(entry: Entry, edition: str, files: Mapping[str, bytes]) -> dict[str, str]:
@@ -83,38 +82,37 @@ def edition_texts(entry: Entry, edition: str, files: Mapping[str, bytes]) -> dic
     return texts
 
 
-def _works(entry: Entry, texts: Mapping[str, Mapping[str, str]]) -> list[Unit]:
-    """Make one unit per work, or per group that shares text, over all editions at once.
+def _units(
+    groups: Iterable[tuple[str, ...]], editions: Mapping[str, Mapping[str, str]], main: str
+) -> list[Unit]:
+    """Make one unit per group of works, over all editions at once, for one split of them all.
 
-    So a work has the same split in every edition. The size is that of the default edition; only
-    works that every edition holds count towards the least number of documents.
+    The size is that of the edition `main`; only works that every edition holds count towards the
+    least number of documents.
     """
-    main = texts[str(entry.default_edition)]
     return [
         Unit(
             names=group,
-            size=sum(len(main[name]) for name in group),
-            counted=sum(all(name in edition for edition in texts.values()) for name in group),
+            size=sum(len(editions[main][name]) for name in group),
+            counted=sum(all(name in texts for texts in editions.values()) for name in group),
             alphabet=frozenset(
                 f"{edition}:{character}"
-                for edition, works in texts.items()
-                for name in group
-                for character in set(works.get(name, ""))
+                for edition, texts in editions.items()
+                for character in set().union(*(texts.get(name, "") for name in group))
             ),
         )
-        for group in grouped(main, entry.together)
+        for group in groups
     ]
 
 
-def assemble(name: str, texts: Mapping[str, str], parts: Mapping[str, tuple[str, ...]]) -> Dataset:
+def _assembled(name: str, texts: Mapping[str, str], parts: Mapping[str, Iterable[str]]) -> Dataset:
     """Return the texts as documents in their splits; names that `texts` lacks are passed over."""
-    return Dataset(
-        name,
-        **{
-            part: tuple(Document(work, texts[work]) for work in works if work in texts)
-            for part, works in parts.items()
-        },
-    )
+    documents = {work: Document(work, text) for work, text in texts.items()}
+    found = {
+        part: tuple(documents[work] for work in works if work in documents)
+        for part, works in parts.items()
+    }
+    return Dataset(name, **found)
 
 
 def _python_docs(entry: Entry, edition: str, seed: int, cache: Path) -> Dataset:
@@ -139,16 +137,8 @@ def split_topics(name: str, topics: Mapping[str, str], seed: int) -> Dataset:
         if part > 0.9 and all(topic in texts for topic in pair):
             del texts[min(pair, key=lambda topic: (len(texts[topic]), topic))]
     near = [pair for pair, part in overlaps.items() if part > 0.02 and texts.keys() >= {*pair}]
-    units = [
-        Unit(
-            names=group,
-            size=sum(len(texts[topic]) for topic in group),
-            counted=len(group),
-            alphabet=frozenset("".join(texts[topic] for topic in group)),
-        )
-        for group in grouped(texts, near)
-    ]
-    return assemble(name, texts, split(units, seed))
+    parts = split(_units(grouped(texts, near), {name: texts}, name), seed)
+    return _assembled(name, texts, parts)
 
 
 _Builder = Callable[[Entry, str, int, Path], Dataset]

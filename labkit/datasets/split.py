@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 HELD_OUT = 0.1
 """part of the characters that val and test each hold at least"""
@@ -15,16 +16,16 @@ HELD_OUT = 0.1
 
 @dataclass(frozen=True)
 class Unit:
-    """Documents that stay in one split because they share text (mostly there is only one)."""
+    """Documents that stay in one split because they share text (mostly there is only one).
+
+    `names` are sorted; `size` is their length in characters, `alphabet` the distinct ones;
+    `counted` of them count towards the least number of documents.
+    """
 
     names: tuple[str, ...]
-    """the documents, sorted"""
     size: int
-    """characters in all of them"""
     counted: int
-    """how many of them count towards the least number of documents"""
     alphabet: frozenset[str]
-    """the distinct characters in them"""
 
 
 def split(units: Sequence[Unit], seed: int, least: int = 4) -> dict[str, tuple[str, ...]]:
@@ -76,14 +77,11 @@ def shared(texts: Mapping[str, str], run: int = 10) -> dict[tuple[str, str], flo
     {('a', 'b'): 1.0}
     """
     runs = {name: _runs(text, run) for name, text in sorted(texts.items())}
-    names = list(runs)
-    found = {}
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            common = len(runs[first] & runs[second])
-            if common:
-                found[first, second] = common / min(len(runs[first]), len(runs[second]))
-    return found
+    return {
+        (first, second): len(common) / min(len(runs[first]), len(runs[second]))
+        for first, second in combinations(runs, 2)
+        if (common := runs[first] & runs[second])
+    }
 
 
 def _runs(text: str, run: int) -> set[tuple[str, ...]]:
