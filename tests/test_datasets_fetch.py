@@ -260,6 +260,13 @@ def test_a_password_reaches_the_index_and_its_files(index: Index, tmp_path: Path
     assert {auth for _, _, auth in index.asked} == {"Basic bWU6cEBzcw=="}  # me:p@ss
 
 
+def test_what_is_no_index_is_named_without_its_password(index: Index, tmp_path: Path) -> None:
+    other = index.base.replace("//", "//me:secret@") + "/files/"
+    with pytest.raises(DatasetError, match="did not answer as a package index") as caught:
+        obtain("d", SOURCE, tmp_path, settings=index.settings(indexes=(other,)))
+    assert "secret" not in str(caught.value)
+
+
 def test_a_file_at_its_own_address(index: Index, tmp_path: Path) -> None:
     url = f"{index.base}/files/{SOURCE.file}"
     source = Source(url=url, file="input.txt", size=SOURCE.size, sha256=SOURCE.sha256)
