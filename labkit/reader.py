@@ -38,14 +38,11 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """What was done about one chapter."""
+    """What was done about the chapter `name`, whose newest edition lies at `path`."""
 
     name: str
-    """File name of the chapter, such as "12_ngrams.ipynb"."""
     action: Action
-    """What was done."""
     path: Path
-    """Where the chapter's newest edition lies."""
 
     def __str__(self) -> str:
         """Say it in one sentence."""
@@ -55,26 +52,25 @@ class Change:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the manifest remembers of one chapter."""
+    """What the manifest remembers of one chapter, as digests.
+
+    `source` is the source that the reader's folder is up to date with, `written` the cells of every
+    edition ever written.
+    """
 
     source: str = ""
-    """Digest of the source that the reader's folder is up to date with."""
     written: tuple[str, ...] = ()
-    """Digest of the cells of every edition ever written."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A notebook file in the reader's folder."""
+    """A notebook in the reader's folder: the digest of its cells, None if it cannot be read.
+
+    Where a cell holds an output, the reader ran it.
+    """
 
     cells: str | None
-    """Digest of its cells; None if it cannot be read as a notebook."""
     has_outputs: bool = False
-    """Whether any cell holds an output: then the reader ran it."""
-
-    def is_one_of(self, written: Collection[str]) -> bool:
-        """Whether it is one of these editions, at most opened and saved."""
-        return self.cells in written and not self.has_outputs
 
 
 def make_reader_edition(sources: Path, work: Path) -> list[Change]:
@@ -116,7 +112,8 @@ def deliver(edition: str, cells: str, target: Path, written: Collection[str]) ->
     """Write an edition to its place, or beside it where the reader's own work lies there."""
     for place in places(target):
         copy = examine_file(place)
-        if copy is None or copy.is_one_of(written):
+        # nothing there, or one of our editions, at most opened and saved
+        if copy is None or (copy.cells in written and not copy.has_outputs):
             write_atomically(place, edition)
             done = Action.ADDED if copy is None else Action.RENEWED
             return Change(target.name, done if place == target else Action.BESIDE, place)
