@@ -1,0 +1,240 @@
+"""From a sentence back to its event: the grammar of TinyWorld read in the other direction.
+
+A sentence is looked up by its skeleton, which is what is left without the words that can fill a
+slot. The few phrasings with that skeleton are then matched in full, and each mention is resolved:
+a pronoun means the only one it can mean.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
+from labkit.tinyworld.language import Language, capitalise, clear, names_of
+from labkit.tinyworld.lexicon import Piece, Slot, kind_of_role, world
+
+LONGEST_SENTENCE = 400
+THINGS = ("toys", "containers", "foods")
+
+
+@dataclass
+class Reading:
+    """A sentence as one event, and what in it contradicts the story so far."""
+
+    event: str
+    """The kind of event."""
+    names: dict[str, str] = field(default_factory=dict)
+    """From each of the event's roles to who or what fills it."""
+    adjectives: dict[str, str] = field(default_factory=dict)
+    """From a thing to the adjective it is given here."""
+    mentioned: list[str] = field(default_factory=list)
+    """The people and things mentioned, in order."""
+    fault: tuple[str, tuple[str, ...]] | None = None
+    """The first mention that cannot be right, and why, or None."""
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """One way to say an event, ready to be matched."""
+
+    event: str
+    slots: tuple[Slot, ...]
+    pattern: re.Pattern[str]
+    connected: bool
+    """Whether it may begin with a connective."""
+
+
+class Grammar:
+    """All sentences of one language."""
+
+    def __init__(self, language: Language) -> None:
+        """Index all phrasings by their skeletons."""
+        self.language = language
+        table = language.table
+        opening, closing = map(re.escape, table["quotes"])
+        stops = re.escape(table["full_stops"])
+        self._sentence = re.compile(
+            rf"(?:{opening}[^{closing}]*{closing}|[^{opening}{stops}])*[{stops}]|[^{stops}]+[{stops}]?",
+            re.DOTALL,
+        )
+        words = "|".join(map(re.escape, _longest_first(_filler_words(language))))
+        owned = re.escape(table["possessive"])
+        spaced = rf"(?<!\w)(?:{words})(?:{owned})?(?!\w)"
+        self._fillers = re.compile(spaced if language.joint else words)
+        connectives = [capitalise(word) for _, word in language.connectives if word]
+        self._connective = re.compile("|".join(map(re.escape, connectives)))
+        self._by_skeleton: dict[str, list[tuple[str, tuple[Piece, ...]]]] = defaultdict(list)
+        for name, event in world().events.items():
+            for pieces in language.phrasings(name, event.roles, False):
+                literal = " ".join(piece if isinstance(piece, str) else " " for piece in pieces)
+                self._by_skeleton[self.skeleton(literal)].append((name, pieces))
+        self._phrasing = lru_cache(maxsize=None)(self._compile)
+
+    def sentences(self, text: str) -> Iterator[tuple[int, str]]:
+        """Cut a text into sentences, each with its place; direct speech is not cut."""
+        for match in self._sentence.finditer(text):
+            sentence = match[0].strip()
+            if sentence:
+                yield match.start() + match[0].index(sentence), sentence
+
+    def skeleton(self, sentence: str) -> str:
+        """Return what is left of a sentence without the words that can fill a slot.
+
+        >>> Grammar(Language("en")).skeleton("Mia gave the red kite to him.")
+        'gaveto.'
+        """
+        return re.sub(r"\s+", "", self._fillers.sub(" ", sentence.lower()))
+
+    def readings(self, sentence: str, before: Sequence[str]) -> list[Reading]:
+        """Return each event that a sentence can mean after the people and things `before`."""
+        if len(sentence) > LONGEST_SENTENCE:
+            return []
+        found = self._match(sentence, before, connected=False)
+        connective = self._connective.match(sentence)
+        if connective:
+            found += self._match(sentence[connective.end() :], before, connected=True)
+        return found
+
+    def _match(self, sentence: str, before: Sequence[str], *, connected: bool) -> list[Reading]:
+        found = []
+        for event, pieces in self._by_skeleton.get(self.skeleton(sentence), ()):
+            phrasing = self._phrasing(event, pieces)
+            match = phrasing.pattern.fullmatch(sentence)
+            if match and (phrasing.connected or not connected):
+                fresh = not connected and match.start(1) == 0 if phrasing.slots else False
+                reading = self._resolve(phrasing, match.groups(), before, fresh)
+                found += [reading] if reading else []
+        return found
+
+    def _compile(self, event: str, pieces: tuple[Piece, ...]) -> Phrasing:
+        pattern, slots = "", []
+        for piece in pieces:
+            if isinstance(piece, str):
+                pattern += re.escape(piece)
+            elif piece.role != "then":
+                pattern += f"({'|'.join(map(re.escape, _longest_first(self._texts(piece))))})"
+                slots.append(piece)
+        connected = isinstance(pieces[0], Slot) and pieces[0].role == "then"
+        return Phrasing(event, tuple(slots), re.compile(pattern), connected)
+
+    def _texts(self, slot: Slot) -> set[str]:
+        texts = set(self._mentions(slot.role, slot.form))
+        return texts | {capitalise(text) for text in texts}
+
+    @cache  # noqa: B019 (there are two grammars, each kept for good)
+    def _mentions(self, role: str, form: str) -> dict[str, tuple[str, str]]:
+        """Return every text that can fill a slot, with the name and the adjective it gives.
+
+        A pronoun gives no name: the empty string.
+        """
+        language, kind = self.language, kind_of_role(role)
+        adjectives = world().adjectives.get(kind, ())
+        if role.endswith("*"):
+            return {language.first(role, form, word): ("", word) for word in adjectives}
+        names = world().things[kind]
+        if role.endswith("#"):
+            return {language.measure(name): ("", "") for name in names}
+        if form == "noun":
+            return {language.noun(name): (name, "") for name in names}
+        texts = {}
+        for name in names:
+            for adjective in adjectives or ("",):
+                choices = language.known(role, form, name, adjective, clear=False)
+                texts[choices[-1][1]] = (name, adjective)
+                texts[choices[0][1]] = (name, "")
+        return texts | dict.fromkeys(self._pronouns(kind, form), ("", ""))
+
+    def _pronouns(self, kind: str, form: str) -> set[str]:
+        """Return the pronouns that can fill a slot."""
+        if kind == "people" and form not in ("name", "s"):
+            return {self.language.pronoun(name, form) for name in names_of(["people"])}
+        if kind in THINGS and form in ("", "it"):
+            return {str(self.language.table["it"])}
+        return set()
+
+    def _resolve(
+        self, phrasing: Phrasing, texts: Sequence[str], before: Sequence[str], fresh: bool
+    ) -> Reading | None:
+        """Find out who and what is meant; None if the words do not agree with each other."""
+        reading = Reading(phrasing.event)
+        adjective = measure = ""
+        for i, (slot, text) in enumerate(zip(phrasing.slots, texts, strict=True)):
+            mentions = self._mentions(slot.role, slot.form)
+            if fresh and i == 0:
+                mentions = {capitalise(known): mention for known, mention in mentions.items()}
+            if text not in mentions:
+                return None
+            name, given = mentions[text]
+            if slot.role.endswith("*"):
+                adjective = given
+                continue
+            if slot.role.endswith("#"):
+                measure = text
+                continue
+            if measure and measure != self.language.measure(name):
+                return None
+            self._mention(reading, slot.role, name, text, before)
+            if given or adjective:
+                reading.adjectives[reading.names[slot.role]] = given or adjective
+            adjective = measure = ""
+        return reading
+
+    def _mention(
+        self, reading: Reading, role: str, name: str, text: str, before: Sequence[str]
+    ) -> None:
+        """Note a mention in place; a fault is noted where it cannot be right."""
+        kind, known = kind_of_role(role), reading.names.get(role)
+        pronoun = not name
+        if pronoun:
+            name = known or self._meant(kind, text, [*before, *reading.mentioned])
+        agrees = not pronoun or text.lower() in self._pronoun_texts(name)
+        if not name:
+            reading.fault = reading.fault or ("unclear", (text,))
+            name = world().things[kind][0]
+        elif known not in (None, name) or not agrees:
+            reading.fault = reading.fault or ("pronoun", (known or name, text))
+        reading.names.setdefault(role, name)
+        if kind not in ("places", "days"):
+            reading.mentioned.append(name)
+
+    def _meant(self, kind: str, pronoun: str, mentioned: Sequence[str]) -> str:
+        """Return the only one a pronoun can mean, or the empty string."""
+        kinds = ("people",) if kind == "people" else THINGS
+        meant = {
+            name
+            for name in mentioned
+            if world().kind_of[name] in kinds
+            and pronoun.lower() in self._pronoun_texts(name)
+            and clear(name, mentioned)
+        }
+        return meant.pop() if len(meant) == 1 else ""
+
+    @cache  # noqa: B019 (there are two grammars, each kept for good)
+    def _pronoun_texts(self, name: str) -> frozenset[str]:
+        """Return all pronouns that can stand for somebody or something."""
+        if world().kind_of.get(name) != "people":
+            return frozenset([str(self.language.table["it"])])
+        forms = ("", "obj", "poss", "she", "him", "his", "self")
+        return frozenset(self.language.pronoun(name, form) for form in forms)
+
+
+def _filler_words(language: Language) -> set[str]:
+    """Return every word that can stand in a slot."""
+    table, texts = language.table, set[str]()
+    names = names_of(world().things)
+    texts.update(language.noun(name) for name in names)
+    texts.update(where for _, where in table["places"].values())
+    texts.update(language.measure(name) for name in names if language.measured)
+    texts.update(
+        language.adjective(word) for words in world().adjectives.values() for word in words
+    )
+    texts.update(form for forms in table["pronouns"].values() for form in forms.values())
+    texts |= {table["possessive"], table["it"], "a", "an", "the"}
+    if language.joint:
+        texts = {word for text in texts for word in text.split()}
+    return {text.lower() for text in texts if text}
+
+
+def _longest_first(texts: set[str]) -> list[str]:
+    return sorted(texts, key=lambda text: (-len(text), text))

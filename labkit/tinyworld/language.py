@@ -1,0 +1,164 @@
+"""The words for people, places and things in one language, and when a pronoun is clear enough."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from labkit.tinyworld.lexicon import (
+    LANGUAGES,
+    Piece,
+    compile_phrasing,
+    kind_of_role,
+    read_table,
+    world,
+)
+
+PRONOUN_SHARE = 0.7
+FULL_SHARE = 0.3
+FORCED = {"she", "him", "his", "self"}
+"""Pronouns for somebody named earlier in the same sentence."""
+POSSESSIVE = {"poss", "s"}
+Choices = list[tuple[float, str]]
+"""Ways to say one thing, with their probabilities."""
+
+
+class Language:
+    """How TinyWorld speaks in one language."""
+
+    def __init__(self, code: str) -> None:
+        """Read the tables of a language; raise ValueError for one there is none of."""
+        if code not in LANGUAGES:
+            raise ValueError(f"expected one of the languages {sorted(LANGUAGES)}, got {code!r}")
+        self.code = code
+        self.table: dict[str, Any] = read_table(LANGUAGES[code])
+        self.joint: str = self.table["joint"]
+        self.measured = bool(self.table["measures"])
+        connectives, share = self.table["connectives"], self.table["connective_share"]
+        self.connectives: Choices = [(1 - share, "")]
+        self.connectives += [(share / len(connectives), word) for word in connectives]
+
+    @cache  # noqa: B019 (there are two languages, each kept for good)
+    def phrasings(
+        self, event: str, roles: tuple[str, ...], present: bool
+    ) -> tuple[tuple[Piece, ...], ...]:
+        """Return the ways to say an event, cut into pieces, for the roles it is called with."""
+        rename = dict(zip(world().events[event].roles, roles, strict=True))
+        return tuple(
+            tuple(
+                piece
+                if isinstance(piece, str)
+                else piece._replace(role=_rename(piece.role, rename))
+                for piece in compile_phrasing(text, present=present, measured=self.measured)
+            )
+            for text in self.table["say"][event]
+        )
+
+    def noun(self, name: str) -> str:
+        """Return the word for a person, place, thing or time of day."""
+        if name in self.table["people"]:
+            return str(self.table["people"][name])
+        if name in self.table["places"]:
+            return str(self.table["places"][name][0])
+        return str(self.table["nouns"].get(name, name))
+
+    def adjective(self, name: str) -> str:
+        """Return the word for an adjective, ready to stand before a noun."""
+        return str(self.table["adjectives"].get(name, name) + self.table["between"])
+
+    def measure(self, name: str) -> str:
+        """Return one thing's number and measure word, as in 一只."""
+        return "一" + str(self.table["measures"].get(name, "个"))
+
+    def pronoun(self, person: str, form: str) -> str:
+        """Return a pronoun in one of its forms; the empty form is the subject."""
+        gender = "girls" if person in world().girls else "boys"
+        return str(self.table["pronouns"][gender][form or "plain"])
+
+    def person(self, name: str, form: str, clear: bool) -> Choices:
+        """Return the ways to mention somebody; a pronoun only where it is `clear` who is meant."""
+        if form in FORCED:
+            return [(1.0, self.pronoun(name, form))]
+        full = self.noun(name) + (self.table["possessive"] if form in POSSESSIVE else "")
+        if not clear or form in ("name", "s"):
+            return [(1.0, full)]
+        return [(PRONOUN_SHARE, self.pronoun(name, form)), (1 - PRONOUN_SHARE, full)]
+
+    def thing(self, name: str, adjective: str, form: str, clear: bool) -> Choices:
+        """Return the ways to mention a thing that is known already."""
+        it, noun = self.table["it"], self.noun(name)
+        if form == "it":
+            return [(1.0, it)]
+        the = "" if form == "bare" else self.table["definite"]
+        share = 1 - PRONOUN_SHARE if clear and not form else 1.0
+        full = the + self.adjective(adjective) + noun
+        choices = [(share * (1 - FULL_SHARE), the + noun), (share * FULL_SHARE, full)]
+        return choices if share == 1.0 else [(PRONOUN_SHARE, it), *choices]
+
+    def place(self, name: str, form: str) -> str:
+        """Return a place, or the words for being there."""
+        if form == "at":
+            return str(self.table["places"][name][1])
+        return str(self.table["definite"]) + self.noun(name)
+
+    def known(self, role: str, form: str, name: str, adjective: str, clear: bool) -> Choices:
+        """Return the ways to mention what fills a role and was mentioned before."""
+        kind = kind_of_role(role)
+        if kind == "people":
+            return self.person(name, form, clear)
+        if kind == "places":
+            return [(1.0, self.place(name, form))]
+        if kind == "days":
+            noun = self.noun(name)
+            return [(1 - FULL_SHARE, noun), (FULL_SHARE, self.adjective(adjective) + noun)]
+        return self.thing(name, adjective, form, clear)
+
+    def first(self, role: str, form: str, name: str) -> str:
+        """Return the words that mention what fills a role for the first time."""
+        if role.endswith("*"):
+            return (self.article(name) if form == "a" else "") + self.adjective(name)
+        kind = kind_of_role(role)
+        if kind == "people":
+            return self.person(name, form, clear=False)[0][1]
+        return self.place(name, form) if kind == "places" else self.noun(name)
+
+    def article(self, adjective: str) -> str:
+        """Return the English indefinite article before an adjective.
+
+        >>> Language("en").article("orange")
+        'an '
+        """
+        return "an " if self.adjective(adjective)[0] in "aeiou" else "a "
+
+
+def clear(name: str, mentioned: Sequence[str]) -> bool:
+    """Tell whether a pronoun can only mean `name` after the given people and things.
+
+    >>> clear("mia", ["mia", "ben"]), clear("mia", ["mia", "anna"])
+    (True, False)
+    """
+    return name in mentioned and not any(
+        other != name and rival(name, other) for other in mentioned
+    )
+
+
+def rival(name: str, other: str) -> bool:
+    """Tell whether the same pronoun could mean both."""
+    people = world().things["people"]
+    if name in people and other in people:
+        return (name in world().girls) == (other in world().girls)
+    return name not in people and other not in people
+
+
+def capitalise(text: str) -> str:
+    """Write the first letter as a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def _rename(role: str, rename: dict[str, str]) -> str:
+    """Rename a role, its adjective or its measure word."""
+    return rename[role[0]] + role[1:] if role[0] in rename else role
+
+
+def names_of(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return all names of some kinds."""
+    return tuple(name for kind in kinds for name in world().things[kind])

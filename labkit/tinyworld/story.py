@@ -1,0 +1,203 @@
+"""How a story is told, piece by piece, as a `process.Process`.
+
+Between sentences the next event and its phrasing are chosen; within one, each slot is filled.
+Who or what fills a role is drawn when it is first mentioned, evenly from all of its kind that are
+not yet in the story, so nothing is hidden that the text has not shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from labkit.tinyworld.language import Language, capitalise, clear
+from labkit.tinyworld.lexicon import Piece, Slot, kind_of_role, world
+from labkit.tinyworld.plan import Call, Plan, Planner
+from labkit.tinyworld.process import Option
+
+Bound = Mapping[str, str]
+"""From roles to who and what fills them."""
+
+
+class Node(NamedTuple):
+    """How far a story has come."""
+
+    plan: Plan
+    """What the events so far leave open."""
+    calls: tuple[Call, ...]
+    """The events so far."""
+    roles: Bound
+    """Who and what is known to fill which role."""
+    before: tuple[str, ...]
+    """The people and things mentioned in the sentence before."""
+    here: tuple[str, ...]
+    """The people and things mentioned in this sentence so far."""
+    pieces: tuple[Piece, ...]
+    """What is left of this sentence; empty between sentences."""
+    fresh: bool
+    """Whether nothing of this sentence is written yet."""
+
+
+class Sentence(NamedTuple):
+    """The move that begins a sentence."""
+
+    call: Call
+    plan: Plan
+    pieces: tuple[Piece, ...]
+
+
+class Fill(NamedTuple):
+    """The move that writes a piece; `value` fills `role` if it was open."""
+
+    role: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How rich the world is."""
+
+    people: int = 24
+    """Number of people."""
+    places: int = 16
+    """Number of places."""
+    toys: int = 28
+    """Number of toys; containers and foods are as many at most."""
+    adjectives: int = 8
+    """Number of adjectives of each kind, at most."""
+    phrasings: int = 4
+    """Number of ways to say an event, at most."""
+    plots: tuple[str, ...] = tuple(world().plots)
+    """Which plots there are."""
+
+
+class Teller:
+    """Tells stories in one language; satisfies `process.Process`."""
+
+    def __init__(
+        self, language: Language, limits: Limits, *, present: bool = False, connect: bool = True
+    ) -> None:
+        """Prepare the plots and the pools that roles are filled from.
+
+        `connect` lets sentences begin with connectives.
+        """
+        self.language, self.limits, self.present = language, limits, present
+        self.connectives = language.connectives if connect else [(1.0, "")]
+        self.planner = Planner({plot: world().plots[plot] for plot in limits.plots})
+        sizes = {"people": limits.people, "places": limits.places}
+        self.pools = {
+            kind: names[: sizes.get(kind, limits.toys)] for kind, names in world().things.items()
+        }
+        self.adjectives = {k: names[: limits.adjectives] for k, names in world().adjectives.items()}
+        self.start = Node(self.planner.start, (), {}, (), (), (), True)
+        self._beginnings: dict[Plan, list[Option]] = {}
+
+    def options(self, node: Node) -> Sequence[Option]:
+        """Return every way to go on."""
+        if not node.pieces:
+            return self._sentences(node)
+        piece = node.pieces[0]
+        if isinstance(piece, str):
+            return [Option(1.0, piece, Fill("", ""))]
+        if piece.role == "then":
+            choices = self.connectives
+            options = [Option(prob, text, Fill("", "")) for prob, text in choices]
+        elif piece.role in node.roles:
+            options = self._mentions(node, piece)
+        else:
+            options = self._introductions(node, piece)
+        if node.fresh:
+            options = [option._replace(text=capitalise(option.text)) for option in options]
+        return options
+
+    def _sentences(self, node: Node) -> list[Option]:
+        """Return the events that may come next, each in each of its phrasings."""
+        joint = self.language.joint if node.calls else ""
+        if len(node.calls) > 1 and node.plan in self._beginnings:
+            return self._beginnings[node.plan]
+        options = []
+        for prob, call, plan in self.planner.next(node.plan):
+            ways = self.language.phrasings(call[0], call[1:], self.present)
+            ways = ways[: self.limits.phrasings]
+            options += [Option(prob / len(ways), joint, Sentence(call, plan, way)) for way in ways]
+        options = options or [Option(1.0, "", None)]
+        if len(node.calls) > 1:
+            self._beginnings[node.plan] = options
+        return options
+
+    def _mentions(self, node: Node, slot: Slot) -> list[Option]:
+        """Return the ways to mention what was mentioned before."""
+        name = node.roles[slot.role]
+        if slot.role[-1] in "*#":
+            return [Option(1.0, self.language.first(slot.role, slot.form, name), Fill("", ""))]
+        choices = self.language.known(
+            slot.role,
+            slot.form,
+            name,
+            node.roles.get(f"{slot.role}*", ""),
+            clear(name, node.before + node.here),
+        )
+        return [Option(prob, text, Fill(slot.role, name)) for prob, text in choices]
+
+    def _introductions(self, node: Node, slot: Slot) -> list[Option]:
+        """Return everything that may fill an open role, evenly."""
+        role, kind = slot.role, kind_of_role(slot.role)
+        if role.endswith("*"):
+            names: Sequence[str] = self.adjectives[kind]
+        else:
+            used = set(node.roles.values())
+            names = [name for name in self.pools[kind] if name not in used]
+        measure = node.roles.get(f"{role}#")
+        if role.endswith("#"):
+            return self._measures(role, names)
+        if measure:
+            names = [name for name in names if self.language.measure(name) == measure]
+        first, form = self.language.first, slot.form
+        return [Option(1 / len(names), first(role, form, n), Fill(role, n)) for n in names]
+
+    def _measures(self, role: str, names: Sequence[str]) -> list[Option]:
+        """Return the measure words of what may come, each as likely as the things it goes with."""
+        measures = [self.language.measure(name) for name in names]
+        return [
+            Option(measures.count(word) / len(names), word, Fill(role, word))
+            for word in dict.fromkeys(measures)
+        ]
+
+    def advance(self, node: Node, option: Option) -> Node:
+        """Return how far the story has come after an option."""
+        move: Any = option.move
+        if isinstance(move, Sentence):
+            calls = (*node.calls, move.call)
+            return Node(move.plan, calls, node.roles, node.here, (), move.pieces, True)
+        roles, here = node.roles, node.here
+        if move.role:
+            if move.role not in roles:
+                roles = {**roles, move.role: move.value}
+            if kind_of_role(move.role) not in ("places", "days") and move.role[-1] not in "*#":
+                here = (*here, move.value)
+        fresh = node.fresh and not option.text
+        return Node(node.plan, node.calls, roles, node.before, here, node.pieces[1:], fresh)
+
+
+class Retelling(Teller):
+    """Tells given events again, in another language, say: only the phrasing is left to chance."""
+
+    def __init__(self, teller: Teller, calls: tuple[Call, ...], roles: Bound) -> None:
+        """Take over a teller's language, limits and tense."""
+        super().__init__(teller.language, teller.limits, present=teller.present)
+        self.connectives = teller.connectives
+        self.calls, self.given = calls, roles
+
+    def options(self, node: Node) -> Sequence[Option]:
+        """Return the ways to go on that tell the given events."""
+        options = [option for option in super().options(node) if self._agrees(node, option.move)]
+        total = sum(option.prob for option in options)
+        return [option._replace(prob=option.prob / total) for option in options]
+
+    def _agrees(self, node: Node, move: Any) -> bool:
+        if isinstance(move, Sentence):
+            return bool(move.call == self.calls[len(node.calls)])
+        if move is None or not move.role or move.role in node.roles:
+            return True
+        if move.role.endswith("#"):
+            return bool(move.value == self.language.measure(self.given[move.role[0]]))
+        return bool(move.value == self.given[move.role])

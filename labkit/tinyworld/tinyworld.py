@@ -1,0 +1,181 @@
+"""`TinyWorld`: draw stories, score texts, judge them, and know the truth about both."""
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from scipy import stats
+
+from labkit.tinyworld import process
+from labkit.tinyworld.judge import Verdict, grammar, judge
+from labkit.tinyworld.lexicon import world
+from labkit.tinyworld.plan import Call
+from labkit.tinyworld.state import State
+from labkit.tinyworld.story import Bound, Limits, Node, Retelling, Teller
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A story and everything that is true about it."""
+
+    text: str
+    """What a reader sees, on one line."""
+    language: str
+    """"en" or "zh"."""
+    plot: str
+    """Name of the plot, such as "lost"."""
+    events: tuple[tuple[str, ...], ...]
+    """One per sentence: the kind of event, then who and what takes part."""
+    roles: Bound = field(repr=False)
+    """From roles, such as "A", to who and what fills them; "X*" is the adjective of "X"."""
+    log2_prob: float
+    """Logarithm to base 2 of the probability that this story is drawn."""
+    calls: tuple[Call, ...] = field(repr=False)
+    """The events with the roles they were called with."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """The sentences of the text, one per event."""
+        return [sentence for _, sentence in grammar(self.language).sentences(self.text)]
+
+    @property
+    def states(self) -> list[State]:
+        """The state of the world after each sentence."""
+        state, states = State(), []
+        for name, *arguments in self.events:
+            state = state.copy()
+            state.happen(world().events[name], arguments)
+            states.append(state)
+        return states
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entropy:
+    """How much surprise there is in a story on average: the floor for every model's bits."""
+
+    bits_per_story: float
+    """Mean of -log2 of a drawn story's probability, in bits."""
+    story_half: float
+    """Half of its 95 % confidence interval."""
+    bits_per_char: float
+    """The same per character, the end of the story counted as one."""
+    char_half: float
+    """Half of its 95 % confidence interval."""
+    stories: int
+    """Number of stories drawn to estimate it."""
+
+
+class TinyWorld:
+    """A world that is known completely, told in one language."""
+
+    def __init__(self, language: str = "en", limits: Limits | None = None) -> None:
+        """Choose the language, "en" or "zh", and how rich the world is."""
+        self.language, self.limits = language, limits or Limits()
+        self._teller = Teller(grammar(language).language, self.limits)
+
+    @classmethod
+    def full(cls, language: str = "en") -> Self:
+        """Return the whole world."""
+        return cls(language)
+
+    @classmethod
+    def small(cls, language: str = "en") -> Self:
+        """Return a world so small that all its stories can be listed."""
+        return cls(
+            language,
+            Limits(people=3, places=2, toys=1, adjectives=1, phrasings=1, plots=("sharing",)),
+        )
+
+    def sample(self, rng: np.random.Generator) -> Story:
+        """Draw a story."""
+        text, prob, node = process.draw(self._teller, rng)
+        return self._story(text, prob, node, self._teller)
+
+    def retell(
+        self, story: Story, rng: np.random.Generator, *, present: bool = False, plain: bool = False
+    ) -> Story:
+        """Tell the events of a story in this world's language, in other words.
+
+        So a story and its translation are a parallel pair. `present` tells it in the present tense,
+        where the language has one; `plain` uses the simplest phrasing of each event. The result's
+        probability is that of the wording, given the events.
+        """
+        limits = Limits(phrasings=1) if plain else Limits()
+        teller = Teller(self._teller.language, limits, present=present, connect=not plain)
+        text, prob, node = process.draw(Retelling(teller, story.calls, story.roles), rng)
+        return self._story(text, prob, node, teller)
+
+    def _story(self, text: str, prob: float, node: Node, teller: Teller) -> Story:
+        return Story(
+            text=text,
+            language=self.language,
+            plot=teller.planner.settled(node.calls),
+            events=tuple((name, *(node.roles[r] for r in roles)) for name, *roles in node.calls),
+            roles={role: name for role, name in node.roles.items() if role[-1] != "#"},
+            log2_prob=math.log2(prob),
+            calls=node.calls,
+        )
+
+    def log2_prob(self, text: str) -> float:
+        """Return log2 of the probability that exactly this text is drawn, its end included.
+
+        -inf for every text that is no story of this world.
+        """
+        prob = process.probability(self._teller, text)
+        return math.log2(prob) if prob > 0 else -math.inf
+
+    def count_derivations(self, text: str) -> int:
+        """Count the ways in which a text can be drawn: one for a story, none for another text."""
+        return process.count_readings(self._teller, text)
+
+    def next_distribution(self, prefix: str) -> dict[str, float]:
+        """Return the true P(next character | prefix), most likely first.
+
+        The end of the story is the empty string. Raises ValueError if no story begins so.
+        """
+        found = process.next_characters(self._teller, prefix)
+        if not found:
+            raise ValueError(f"expected the beginning of a story, got {prefix[-60:]!r} at its end")
+        return found
+
+    def enumerate(self) -> Iterator[tuple[str, float]]:
+        """Yield every story with its probability; for `small`, since `full` never ends."""
+        return process.enumerate_texts(self._teller)
+
+    def entropy(self, rng: np.random.Generator, n: int = 10_000) -> Entropy:
+        """Estimate the entropy from n drawn stories; raise ValueError for fewer than two."""
+        if n < 2:
+            raise ValueError(f"expected at least 2 stories to estimate the entropy, got {n}")
+        stories = [self.sample(rng) for _ in range(n)]
+        bits = np.array([-story.log2_prob for story in stories])
+        chars = np.array([len(story.text) + 1 for story in stories])
+        ratio, quantile = bits.sum() / chars.sum(), float(stats.t.ppf(0.975, n - 1))
+        return Entropy(
+            bits_per_story=float(bits.mean()),
+            story_half=quantile * float(bits.std(ddof=1)) / math.sqrt(n),
+            bits_per_char=float(ratio),
+            char_half=quantile
+            * float((bits - ratio * chars).std(ddof=1))
+            / math.sqrt(n)
+            / float(chars.mean()),
+            stories=n,
+        )
+
+    def judge(self, text: str | bytes, training: Collection[str] | None = None) -> Verdict:
+        """Say whether a text, any text, is grammatical, consistent, complete and new."""
+        return judge(text, self.language, training)
+
+    def stories(self, n: int, *, seed: int, split: str = "train") -> Iterator[Story]:
+        """Draw n stories of a split; splits and seeds are independent of each other.
+
+        Raises ValueError for a split that is not train, val or test.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"expected one of the splits {SPLITS}, got {split!r}")
+        rng = np.random.default_rng([seed, SPLITS.index(split)])
+        for _ in range(n):
+            yield self.sample(rng)
