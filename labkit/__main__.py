@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.reader import Action, ReaderError, make_reader_edition
+from workbench.reader import Action, ReaderError, make_reader_edition
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder of the repository, which holds `notebooks/` and gets `work/`."""
@@ -66,7 +66,7 @@ def reader(root: Path) -> int:
 
 def lab(root: Path, extra: Sequence[str]) -> int:
     """Bring the reader's edition up to date, then open JupyterLab on it."""
-    from labkit.lab import start_lab
+    from workbench.lab import start_lab
 
     if reader(root):
         return 1
@@ -78,7 +78,7 @@ def lab(root: Path, extra: Sequence[str]) -> int:
 
 def doctor(root: Path) -> int:
     """Say what is wrong with this machine."""
-    from labkit.doctor import report
+    from workbench.doctor import report
 
     return report(root)
 

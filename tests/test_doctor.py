@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from labkit import doctor, machine
-from labkit.doctor import Finding, Status
-from labkit.machine import Torch
+from workbench import doctor, machine
+from workbench.doctor import Finding, Status
+from workbench.machine import Torch
 
 GOOD = Torch(version="2.13.0+cpu", threads=2, gpus=(), mps=False, works=True)
 CARD = replace(GOOD, gpus=("A100", "A100"))
@@ -257,7 +257,7 @@ def test_a_broken_installation_is_a_finding_not_a_crash(
 
 
 def test_the_doctor_starts_without_any_package() -> None:
-    script = "import sys, labkit.doctor; print([m for m in sys.modules if m in sys.argv])"
+    script = "import sys, workbench.doctor; print([m for m in sys.modules if m in sys.argv])"
     command = [sys.executable, "-c", script, "torch", "numpy", "requests", "packaging", "plotly"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from labkit import __main__ as program
-from labkit import lab
-from labkit.reader import Action, Change, ReaderError
+from workbench import lab
+from workbench.reader import Action, Change, ReaderError
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def server(work: Path, tmp_path: Path) -> Iterator[str]:
     """The address, token included, that a real JupyterLab prints."""
     home = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
     script = (
-        "import sys; from pathlib import Path; from labkit.lab import start_lab;"
+        "import sys; from pathlib import Path; from workbench.lab import start_lab;"
         "start_lab(Path(sys.argv[1]), sys.argv[2:])"
     )
     command = [sys.executable, "-c", script, str(work), "--no-browser", "--port-retries=50"]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from labkit.reader import (
+from workbench.reader import (
     MANIFEST,
     Action,
     Change,
@@ -121,7 +121,7 @@ def test_the_same_chapter_always_gives_the_same_bytes() -> None:
     first = build_edition(NAME, content)
     assert build_edition(NAME, content) == first
     script = (
-        "import sys; from labkit.reader import build_edition as build;"
+        "import sys; from workbench.reader import build_edition as build;"
         "sys.stdout.buffer.write(build('x', sys.stdin.buffer.read()).encode())"
     )
     for seed in ("1", "2"):
@@ -144,7 +144,7 @@ def test_unchanged_sources_touch_nothing_and_load_no_nbgrader(desk: Desk) -> Non
     desk.update()
     before = {path: path.stat().st_mtime_ns for path in desk.work.rglob("*")}
     script = (
-        "import sys; from pathlib import Path; from labkit.reader import make_reader_edition;"
+        "import sys; from pathlib import Path; from workbench.reader import make_reader_edition;"
         "print([c.action.name for c in make_reader_edition(*map(Path, sys.argv[1:]))],"
         "[m for m in ('nbgrader', 'nbformat', 'torch') if m in sys.modules])"
     )

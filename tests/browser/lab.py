@@ -14,7 +14,7 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
-from labkit.lab import lab_command, lab_environment, write_defaults
+from workbench.lab import lab_command, lab_environment, write_defaults
 
 SECONDS_TO_START = 60
 SECONDS_PER_CHAPTER = 600

@@ -10,10 +10,10 @@ import nbformat
 import pytest
 from playwright.sync_api import Page
 
-from labkit.reader import make_reader_edition
 from labkit.viz.chromium import find_chromium
 from tests.browser.lab import chromium_page, jupyterlab, run_all
 from tests.contract.reading import NOTEBOOKS, paths
+from workbench.reader import make_reader_edition
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

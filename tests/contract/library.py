@@ -1,4 +1,4 @@
-"""labkit as source text: what it defines, imports and promises, without importing it."""
+"""labkit and workbench as source text: what they define, import and promise, not imported."""
 
 import ast
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.contract.reading import ROOT, Definition
 
+PACKAGES = ("labkit", "workbench")
 BUILT = re.compile(r"Built\s+in\s+notebook\s+(\d\d)\.")
 BUILT_IN_CHAPTERS = ("functional", "ngram", "tokenizers", "gpt")
 SMALLEST_COPY = 15
@@ -15,11 +16,11 @@ Library = Mapping[str, str]
 """From a module's dotted name, such as "labkit.ngram", to its source."""
 
 
-def read_library(folder: Path = ROOT / "labkit") -> Library:
-    """Read every module of labkit; a package goes by its folder's name."""
+def read_library(root: Path = ROOT) -> Library:
+    """Read every module of labkit and workbench; a package goes by its folder's name."""
     modules = {}
-    for path in sorted(folder.rglob("*.py")):
-        parts = path.relative_to(folder.parent).with_suffix("").parts
+    for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         modules[name] = path.read_text(encoding="utf-8")
     return modules

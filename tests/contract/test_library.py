@@ -1,4 +1,4 @@
-"""labkit against its rules, and each rule against a small library that breaks it."""
+"""labkit and workbench against the rules, and each rule against a small library that breaks it."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tests.contract import rules_library as rules
 from tests.contract.library import Library, built, fingerprint, imported, read_library
 from tests.contract.reading import ROOT, definitions
 
-LABKIT = read_library()
+LIBRARY = read_library()
 BAD: list[tuple[Callable[[Library], list[str]], Library]] = [
     (rules.imports_point_down, {"labkit.ngram": "from labkit.viz import curves"}),
     (rules.imports_point_down, {"labkit.ngram": "def f():\n    import labkit.viz.charts"}),
@@ -18,6 +18,12 @@ BAD: list[tuple[Callable[[Library], list[str]], Library]] = [
     (rules.imports_point_down, {"labkit.novelty": ""}),
     (rules.imports_point_down, {"labkit.functional": "from labkit.gpt import GPT"}),
     (rules.imports_point_down, {"labkit.gpt": "from labkit.training import train"}),
+    (rules.imports_point_down, {"labkit.viz": "def f():\n    from workbench import machine"}),
+    (rules.imports_point_down, {"labkit.datasets": "import workbench.reader"}),
+    (rules.imports_point_down, {"labkit.course": "import workbench"}),
+    (rules.imports_point_down, {"workbench.doctor": "from labkit.__main__ import main"}),
+    (rules.imports_point_down, {"workbench.novelty": ""}),
+    (rules.imports_point_down, {"labkit.machine": ""}),
     (
         rules.imports_point_down,
         {"labkit.training": "", "labkit.training.loop": "from labkit.viz import curves"},
@@ -26,15 +32,32 @@ BAD: list[tuple[Callable[[Library], list[str]], Library]] = [
         rules.imports_in_no_circle,
         {"labkit.viz": "import labkit.checks", "labkit.checks": "from labkit import viz"},
     ),
-    (rules.nearly_empty_package, {"labkit": "from labkit.model import LanguageModel"}),
+    (
+        rules.imports_in_no_circle,
+        {
+            "workbench.doctor": "from workbench import machine",
+            "workbench.machine": "from workbench.doctor import Finding",
+        },
+    ),
+    (
+        rules.nearly_empty_package,
+        {"labkit": "from labkit.model import LanguageModel", "workbench": ""},
+    ),
+    (rules.nearly_empty_package, {"labkit": "", "workbench": "from workbench import doctor"}),
     (rules.modules_are_small, {"labkit.ngram": "x = 1\n" * 351}),
     (rules.modules_are_small, {f"labkit.m{i}": "x = 1\n" * 300 for i in range(20)}),
+    (rules.modules_are_small, {"workbench.machine": "x = 1\n" * 351}),
+    (rules.modules_are_small, {f"workbench.m{i}": "x = 1\n" * 250 for i in range(4)}),
     (rules.functions_are_short, {"labkit.ngram": "def f():\n" + "    x = 1\n" * 40}),
+    (rules.functions_are_short, {"workbench.lab": "def f():\n" + "    x = 1\n" * 40}),
     (rules.quiet_and_safe, {"labkit.ngram": "print(1)"}),
     (rules.quiet_and_safe, {"labkit.notebook": "eval('1')"}),
     (rules.quiet_and_safe, {"labkit.ngram": "try:\n    f()\nexcept:\n    pass"}),
     (rules.quiet_and_safe, {"labkit.ngram": "def f():\n    global x\n    x = 1"}),
     (rules.quiet_and_safe, {"labkit.ngram": "import pickle"}),
+    (rules.quiet_and_safe, {"workbench.machine": "print(1)"}),
+    (rules.quiet_and_safe, {"workbench.doctor": "try:\n    f()\nexcept:\n    pass"}),
+    (rules.quiet_and_safe, {"workbench.reader": "from pickle import loads"}),
     (rules.says_where_it_is_built, {"labkit.ngram": "def f():\n    'Count.'"}),
     (rules.says_where_it_is_built, {"labkit.gpt": "class A:\n    'Built in notebook 3.'"}),
 ]
@@ -45,12 +68,16 @@ GOOD: Library = {
     "labkit.viz.charts": "def g():\n    return 1\n" + "x = 1\n" * 300,
     "labkit.notebook": "def show():\n    print(1)" + "\n    x = 1" * 38,
     "labkit.checks.ch99": "y = 2\n" * 349,
+    "labkit.__main__": "from workbench.doctor import report\n" + "x = 1\n" * 349,
+    "workbench": '"""Nearly empty."""',
+    "workbench.doctor": "from labkit.viz import g\nfrom workbench import machine\nprint(1)",
+    "workbench.machine": "import labkit.datasets\n" + "x = 1\n" * 349,
 }
 
 
 @pytest.mark.parametrize("rule", {rule: None for rule, _ in BAD}, ids=lambda rule: rule.__name__)
-def test_labkit_keeps(rule: Callable[[Library], list[str]]) -> None:
-    assert rule(LABKIT) == []
+def test_the_library_keeps(rule: Callable[[Library], list[str]]) -> None:
+    assert rule(LIBRARY) == []
     assert rule(GOOD) == []
 
 
@@ -61,8 +88,9 @@ def test_bad_library_breaks(place: int) -> None:
 
 
 def test_light_modules_import_no_torch() -> None:
-    light = [module for module in LABKIT if rules.is_light(module)]
-    assert {"labkit", "labkit.checks", "labkit.notebook", "labkit.reader"} <= set(light)
+    light = [module for module in LIBRARY if rules.is_light(module)]
+    assert {"labkit", "labkit.checks", "labkit.notebook"} <= set(light)
+    assert {name for name in LIBRARY if name.startswith("workbench")} <= set(light)
     program = (
         "import importlib, sys\n"
         f"for name in {light}:\n"

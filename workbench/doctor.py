@@ -1,8 +1,8 @@
 """What `labkit doctor` says about a machine.
 
 Each check is a pure function from facts to a `Finding`; `examine` gathers the facts from
-`labkit.machine`. What would stop a chapter is a `FAIL`; what costs speed, pictures or comfort is a
-`WARN`.
+`workbench.machine`. What would stop a chapter is a `FAIL`; what costs speed, pictures or comfort
+is a `WARN`.
 """
 
 import importlib.util
@@ -15,8 +15,8 @@ from enum import Enum
 from importlib import metadata
 from pathlib import Path
 
-from labkit import machine
-from labkit.machine import Torch
+from workbench import machine
+from workbench.machine import Torch
 
 OLDEST_PYTHON = (3, 11)
 GIGABYTE = 10**9
