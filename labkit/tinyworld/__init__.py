@@ -1,13 +1,14 @@
 """TinyWorld: stories whose distribution is known exactly, in two languages, and their judge.
 
-A story, English or Chinese, is drawn from a small simulated world: people go places, hold, lose, hide and mend things,
-feel, believe and promise. Every text has one derivation, so its probability is known to the last
-digit, and with it the entropy that no model can beat. The judge reads any text and says whether it
-means something: it is grammatical, nobody gives away what they do not hold, the plot resolves.
+A story, English or Chinese, is drawn from a small simulated world: people go places, hold, lose,
+hide and mend things, feel, believe and promise. Every text has one derivation, so its probability
+is known exactly, and with it the entropy that no model can beat. The judge reads any text and says
+whether it means something: grammatical, free of contradictions, and resolved.
 
->>> world = TinyWorld.full(language="en")
->>> world.judge("On a sunny morning, Mia was in the kitchen. Ben gave it to Mia.").fault.reason
-'sentence 2: Ben gave it to Mia, but it is not clear who or what “it” is'
+>>> text = "One sunny morning, Mia was in the barn. Ben ran to the lake."
+>>> verdict = TinyWorld.full("en").judge(text)
+>>> verdict.fault.reason
+'sentence 2: Ben ran to the lake, but nobody knows where Ben is'
 
 A tool, free in every chapter; chapter 46 is about what models learn of it.
 """

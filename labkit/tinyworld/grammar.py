@@ -62,7 +62,7 @@ class Grammar:
         owned = re.escape(table["possessive"])
         spaced = rf"(?<!\w)(?:{words})(?:{owned})?(?!\w)"
         self._fillers = re.compile(spaced if language.joint else words)
-        connectives = [capitalise(word) for _, word in language.connectives if word]
+        connectives = [capitalise(word) for word in table["connectives"]]
         self._connective = re.compile("|".join(map(re.escape, connectives)))
         self._by_skeleton: dict[str, list[tuple[str, tuple[Piece, ...]]]] = defaultdict(list)
         for name, event in world().events.items():

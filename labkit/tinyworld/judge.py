@@ -99,11 +99,14 @@ def _missing(reading: Reading, state: State, adjectives: dict[str, str]) -> Miss
     """Return the first thing about a sentence that does not fit, or None."""
     if reading.fault:
         return reading.fault
+    event = world().events[reading.event]
+    missing = state.missing(event, [reading.names[role] for role in event.roles])
+    if missing:
+        return missing
     for thing, adjective in reading.adjectives.items():
         if adjectives.get(thing, adjective) != adjective:
             return ("adjective", (thing, adjectives[thing], adjective))
-    event = world().events[reading.event]
-    return state.missing(event, [reading.names[role] for role in event.roles])
+    return None
 
 
 def _fault(

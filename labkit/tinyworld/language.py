@@ -33,9 +33,6 @@ class Language:
         self.table: dict[str, Any] = read_table(LANGUAGES[code])
         self.joint: str = self.table["joint"]
         self.measured = bool(self.table["measures"])
-        connectives, share = self.table["connectives"], self.table["connective_share"]
-        self.connectives: Choices = [(1 - share, "")]
-        self.connectives += [(share / len(connectives), word) for word in connectives]
 
     @cache  # noqa: B019 (there are two languages, each kept for good)
     def phrasings(
@@ -52,6 +49,12 @@ class Language:
             )
             for text in self.table["say"][event]
         )
+
+    def connectives(self, n: int) -> Choices:
+        """Return what may begin a sentence: nothing, or one of the first n connectives."""
+        words = self.table["connectives"][:n]
+        share = self.table["connective_share"] if words else 0.0
+        return [(1 - share, ""), *((share / len(words), word) for word in words)]
 
     def noun(self, name: str) -> str:
         """Return the word for a person, place, thing or time of day."""

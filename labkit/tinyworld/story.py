@@ -66,6 +66,8 @@ class Limits:
     """Number of adjectives of each kind, at most."""
     phrasings: int = 4
     """Number of ways to say an event, at most."""
+    connectives: int = 4
+    """Number of words such as "then" that a sentence may begin with; 0 for plain sentences."""
     plots: tuple[str, ...] = tuple(world().plots)
     """Which plots there are."""
 
@@ -73,15 +75,9 @@ class Limits:
 class Teller:
     """Tells stories in one language; satisfies `process.Process`."""
 
-    def __init__(
-        self, language: Language, limits: Limits, *, present: bool = False, connect: bool = True
-    ) -> None:
-        """Prepare the plots and the pools that roles are filled from.
-
-        `connect` lets sentences begin with connectives.
-        """
+    def __init__(self, language: Language, limits: Limits, *, present: bool = False) -> None:
+        """Prepare the plots and the pools that roles are filled from."""
         self.language, self.limits, self.present = language, limits, present
-        self.connectives = language.connectives if connect else [(1.0, "")]
         self.planner = Planner({plot: world().plots[plot] for plot in limits.plots})
         sizes = {"people": limits.people, "places": limits.places}
         self.pools = {
@@ -99,7 +95,7 @@ class Teller:
         if isinstance(piece, str):
             return [Option(1.0, piece, Fill("", ""))]
         if piece.role == "then":
-            choices = self.connectives
+            choices = self.language.connectives(self.limits.connectives)
             options = [Option(prob, text, Fill("", "")) for prob, text in choices]
         elif piece.role in node.roles:
             options = self._mentions(node, piece)
@@ -184,7 +180,6 @@ class Retelling(Teller):
     def __init__(self, teller: Teller, calls: tuple[Call, ...], roles: Bound) -> None:
         """Take over a teller's language, limits and tense."""
         super().__init__(teller.language, teller.limits, present=teller.present)
-        self.connectives = teller.connectives
         self.calls, self.given = calls, roles
 
     def options(self, node: Node) -> Sequence[Option]:

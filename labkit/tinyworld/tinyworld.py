@@ -87,7 +87,15 @@ class TinyWorld:
         """Return a world so small that all its stories can be listed."""
         return cls(
             language,
-            Limits(people=3, places=2, toys=1, adjectives=1, phrasings=1, plots=("sharing",)),
+            Limits(
+                people=3,
+                places=2,
+                toys=1,
+                adjectives=1,
+                phrasings=1,
+                connectives=1,
+                plots=("sharing",),
+            ),
         )
 
     def sample(self, rng: np.random.Generator) -> Story:
@@ -104,8 +112,8 @@ class TinyWorld:
         where the language has one; `plain` uses the simplest phrasing of each event. The result's
         probability is that of the wording, given the events.
         """
-        limits = Limits(phrasings=1) if plain else Limits()
-        teller = Teller(self._teller.language, limits, present=present, connect=not plain)
+        limits = Limits(phrasings=1, connectives=0) if plain else Limits()
+        teller = Teller(self._teller.language, limits, present=present)
         text, prob, node = process.draw(Retelling(teller, story.calls, story.roles), rng)
         return self._story(text, prob, node, teller)
 
