@@ -1,4 +1,4 @@
-"""The command `labkit`: `lab`, `doctor`, `reader` and `data NAME`."""
+"""The command `labkit`: `lab`, `doctor`, `reader`, `data NAME` and `data tinyworld`."""
 
 import argparse
 import os
@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "reader":
             return reader(ROOT)
         if chosen.command == "data":
+            if chosen.name == "tinyworld":
+                return write_tinyworld(chosen)
             return describe_data(chosen.name, chosen.edition)
         return doctor(ROOT)
     except BrokenPipeError:  # whoever read the output, such as `head`, has enough
@@ -37,9 +39,17 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     )
     commands.add_parser("doctor", help="say what is wrong with this machine, and what to do")
     commands.add_parser("reader", help="bring your copy of the chapters, in work/, up to date")
-    data = commands.add_parser("data", help="load a dataset and say what it holds")
-    data.add_argument("name", metavar="NAME", help='such as "shakespeare"')
+    data = commands.add_parser(
+        "data", help="load a dataset and say what it holds, or write stories of TinyWorld"
+    )
+    data.add_argument("name", metavar="NAME", help='such as "shakespeare", or "tinyworld"')
     data.add_argument("--edition", help="which edition, where there are several")
+    tiny = data.add_argument_group("tinyworld", "stories, one on each line of a file")
+    tiny.add_argument("--stories", type=int, default=10_000, help="how many (10,000)")
+    tiny.add_argument("--language", choices=("en", "zh"), default="en")
+    tiny.add_argument("--seed", type=int, default=0, help="equal seeds give equal files")
+    tiny.add_argument("--split", choices=("train", "val", "test"), default="train")
+    tiny.add_argument("--out", type=Path, help="the file (tinyworld-LANGUAGE-SPLIT.txt)")
     chosen, extra = parser.parse_known_args(arguments)
     if extra and chosen.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
@@ -97,6 +107,21 @@ def describe_data(name: str, edition: str | None) -> int:
         print(f"{split}: {len(documents)} documents, {total:,} characters")
         for document in documents:
             print(f"  {document.name}  {len(document.text):,}")
+    return 0
+
+
+def write_tinyworld(chosen: argparse.Namespace) -> int:
+    """Write stories of TinyWorld to a file and say how large it is."""
+    from labkit.tinyworld import TinyWorld
+    from labkit.tinyworld.corpus import write_corpus
+
+    path = chosen.out or Path(f"tinyworld-{chosen.language}-{chosen.split}.txt")
+    world = TinyWorld.full(chosen.language)
+    try:
+        size = write_corpus(path, world, chosen.stories, seed=chosen.seed, split=chosen.split)
+    except (OSError, ValueError) as error:
+        return fail(error)
+    print(f"{path}: {chosen.stories:,} stories, {size:,} bytes")
     return 0
 
 

@@ -19,7 +19,7 @@ from labkit.functional import cross_entropy
 from labkit.generation import generate
 from labkit.gpt import GPT, GPTConfig
 from labkit.training import Record, TrainConfig, train
-from labkit.training.batches import draw_batch
+from labkit.training.batches import document_starts, draw_batch
 from labkit.training.loop import evaluation_loss, update
 from labkit.training.optimiser import learning_rate, make_optimiser
 
@@ -179,6 +179,33 @@ def test_pieces_start_at_every_place_where_they_fit_and_nowhere_else() -> None:
     assert starts.tolist() == [0, 1, 2, 3, 4, 5]
     assert int(targets.max()) == 9
     assert (counts > 2000 / 6 / 1.5).all()
+
+
+def test_pieces_can_start_at_documents_alone() -> None:
+    ids = torch.tensor([9, 1, 2, 9, 3, 9, 4, 5, 9])
+    starts = document_starts(ids, 3, 9)
+    assert starts.tolist() == [0, 3, 5]  # after the last one, too little is left
+    inputs, targets = draw_batch(ids, 600, 3, seeded(), starts)
+    assert {tuple(row) for row in inputs.tolist()} == {(9, 1, 2), (9, 3, 9), (9, 4, 5)}
+    assert {tuple(row) for row in targets.tolist()} == {(1, 2, 9), (3, 9, 4), (4, 5, 9)}
+    with pytest.raises(ValueError, match="expected token 7 with 3 more after it"):
+        document_starts(ids, 3, 7)
+
+
+def test_training_begins_where_the_configuration_says() -> None:
+    """A text whose first half says nothing true about what follows the end token."""
+    ids = torch.tensor(([0, 1, 2, 3] * 3 + [4]) * 30)
+    model = GPT(
+        GPTConfig(vocab_size=5, context_length=4, n_layers=1, n_heads=1, d_model=8),
+        generator=seeded(),
+    )
+    seen = []
+    hook = model.register_forward_pre_hook(lambda _, args: seen.append(args[0][:, 0]))
+    config = TrainConfig(steps=3, batch_size=4, context_length=4, begin_at=4)
+    list(train(model, ids, ids, config))
+    hook.remove()
+    assert seen
+    assert all((first == 4).all() for first in seen)
 
 
 @pytest.mark.parametrize("length", [0, 1, 4])

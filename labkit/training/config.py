@@ -24,6 +24,8 @@ class TrainConfig:
     """Sequences per update, B."""
     context_length: int
     """Length of each sequence, T, in tokens."""
+    begin_at: int | None = None
+    """Token at which every sequence begins, such as the end-of-text one; None begins anywhere."""
     learning_rate: float = 1e-3
     """Highest learning rate, reached at the end of the warm-up."""
     final_learning_rate: float = 1e-4

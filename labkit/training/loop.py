@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.functional import cross_entropy
-from labkit.training.batches import draw_batch
+from labkit.training.batches import document_starts, draw_batch
 from labkit.training.config import TrainConfig
 from labkit.training.optimiser import learning_rate, make_optimiser
 
@@ -47,6 +47,7 @@ def train(
     of their own, dropout from a state that depends on seed and step alone.
     """
     order = torch.Generator().manual_seed(config.seed)
+    starts = _starts(train_ids, config)
     optimiser = make_optimiser(model, config)
     started, norm = time.process_time(), float("nan")
     losses: list[float] = []
@@ -69,7 +70,7 @@ def train(
             started += time.process_time() - paused
             if best.is_over(record.val_loss) or last:
                 break
-        batch = draw_batch(train_ids, config.batch_size, config.context_length, order)
+        batch = draw_batch(train_ids, config.batch_size, config.context_length, order, starts)
         loss, norm = update(model, optimiser, batch, step, config)
         losses.append(loss)
     best.restore()
@@ -100,16 +101,23 @@ def update(
 @torch.no_grad()
 def evaluation_loss(model: nn.Module, ids: Tensor, config: TrainConfig) -> float:
     """Return the mean loss on held-out pieces, the same at every call, in nats per token."""
-    places = torch.Generator().manual_seed(VALIDATION_SEED)
+    places, starts = torch.Generator().manual_seed(VALIDATION_SEED), _starts(ids, config)
     model.eval()
     losses = [
         cross_entropy(model(inputs), targets)
         for inputs, targets in (
-            draw_batch(ids, config.batch_size, config.context_length, places)
+            draw_batch(ids, config.batch_size, config.context_length, places, starts)
             for _ in range(config.evaluation_batches)
         )
     ]
     return float(torch.stack(losses).mean())
+
+
+def _starts(ids: Tensor, config: TrainConfig) -> Tensor | None:
+    """Return where sequences may begin; None for anywhere."""
+    if config.begin_at is None:
+        return None
+    return document_starts(ids, config.context_length, config.begin_at)
 
 
 class _Best:
