@@ -192,7 +192,8 @@ def test_wrong_arguments_are_named(
 def test_every_entry_can_be_built_and_has_a_card() -> None:
     registry = read_registry()
     assert set(registry) == set(BUILDERS)
-    assert {path.stem for path in CARDS.glob("*.md")} == set(registry)
+    made_here = {"tinyworld", "tinyworld_tasks"}
+    assert {path.stem for path in CARDS.glob("*.md")} - made_here == set(registry)
 
 
 def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
