@@ -2,7 +2,8 @@
 
 How long a 5-gram over all of Shakespeare takes to count and how much memory, how fast it scores,
 and how many times faster than NLTK the same Kneser-Ney model is, in one process on one small text;
-how long a GPT's training step takes beside that of transformers' GPT-2 (`benchmarks/steps.py`).
+how long a GPT's training step takes beside that of transformers' GPT-2 (`benchmarks/steps.py`);
+how fast TinyWorld's stories are drawn, judged and scored (`benchmarks/stories.py`).
 Memory is read through the module `resource`, which Windows lacks.
 """
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import Measurement, timed
 from benchmarks.steps import against_transformers
+from benchmarks.stories import stories_per_second
 from experiments.run import head
 from labkit.datasets import load
 from labkit.metrics import token_log_probs
@@ -142,6 +144,7 @@ def main() -> None:
     ids = encode_documents(tokenizer, texts)
     V = tokenizer.vocab_size
     rows = [*whole_shakespeare(ids, V), *against_nltk(ids, V), *against_transformers()]
+    rows += stories_per_second()
     for row in rows:
         print(f"{row.name}: {row.value:g} {row.unit}".rstrip())
     circumstances = head("python -m benchmarks.run") | {
