@@ -28,6 +28,8 @@ FAULTS = {
     START + "Ben had a blue clock.": ("placed", "nobody knows where Ben is"),
     START + "Mia had a blue kite.": ("new", "the kite is already part of the story"),
     START + "And so the morning ended well. Birds were singing.": ("over", "already ended"),
+    START + "Mia showed the kite to her.": ("twice", "Mia cannot"),
+    START + "Mia showed the kite to Mia.": ("twice", "Mia cannot be on both sides"),
     "Birds were singing.": ("is_begun", "not begun"),
     START + "mia went to the lake.": ("spelling", ""),
     START + "Mia has an blue clock.": ("spelling", ""),

@@ -54,6 +54,9 @@ class State:
         """Return the first need of an event that does not hold, or None if it can happen."""
         if self.ended:
             return ("over", ())
+        twice = next((name for i, name in enumerate(arguments) if name in arguments[:i]), None)
+        if twice:
+            return ("twice", (twice,))
         given = dict(zip(event.roles, arguments, strict=True))
         for predicate, *roles in event.needs:
             names = tuple(given.get(role, role) for role in roles)
