@@ -113,14 +113,12 @@ class Grammar:
             if isinstance(piece, str):
                 pattern += re.escape(piece)
             elif piece.role != "then":
-                pattern += f"({'|'.join(map(re.escape, _longest_first(self._texts(piece))))})"
+                texts = set(self._mentions(piece.role, piece.form))
+                texts |= {capitalise(text) for text in texts}
+                pattern += f"({'|'.join(map(re.escape, _longest_first(texts)))})"
                 slots.append(piece)
         connected = isinstance(pieces[0], Slot) and pieces[0].role == "then"
         return Phrasing(event, tuple(slots), re.compile(pattern), connected)
-
-    def _texts(self, slot: Slot) -> set[str]:
-        texts = set(self._mentions(slot.role, slot.form))
-        return texts | {capitalise(text) for text in texts}
 
     @cache  # noqa: B019 (there are two grammars, each kept for good)
     def _mentions(self, role: str, form: str) -> dict[str, tuple[str, str]]:

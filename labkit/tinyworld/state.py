@@ -97,18 +97,10 @@ class State:
         if where is not None:
             self.put(name, where)
 
-    def gone(self, name: str) -> None:
-        """Take a thing out of the world."""
-        self.at.pop(name, None)
-
     def solve(self, name: str) -> None:
         """Solve the problem about somebody or something, if there is one."""
         self.solved += name in self.problems
         self.problems.discard(name)
-
-    def end(self) -> None:
-        """End the story."""
-        self.ended = True
 
 
 def _same_place(state: State, a: str, b: str) -> bool:
@@ -144,7 +136,7 @@ EFFECTS: dict[str, Callable[..., object]] = {
     "put": State.put,
     "join": State.join,
     "drop": lambda s, x: s.join(x, x),
-    "gone": State.gone,
+    "gone": lambda s, x: s.at.pop(x, None),
     "feel": lambda s, a, how: s.feels.update({a: how}),
     "fact": lambda s, *fact: s.facts.add(fact),
     "unfact": lambda s, *fact: s.facts.discard(fact),
@@ -152,6 +144,6 @@ EFFECTS: dict[str, Callable[..., object]] = {
     "solve": State.solve,
     "learn": lambda s, a, x, where: s.knows.update({(a, x): where}),
     "forget": lambda s, a, x: s.knows.pop((a, x), None),
-    "end": State.end,
+    "end": lambda s: setattr(s, "ended", True),
 }
 """What an event may change."""

@@ -85,18 +85,8 @@ class TinyWorld:
     @classmethod
     def small(cls, language: str = "en") -> Self:
         """Return a world so small that all its stories can be listed."""
-        return cls(
-            language,
-            Limits(
-                people=3,
-                places=2,
-                toys=1,
-                adjectives=1,
-                phrasings=1,
-                connectives=1,
-                plots=("sharing",),
-            ),
-        )
+        few = {"people": 3, "places": 2, "toys": 1, "adjectives": 1, "phrasings": 1}
+        return cls(language, Limits(**few, connectives=1, plots=("sharing",)))
 
     def sample(self, rng: np.random.Generator) -> Story:
         """Draw a story."""
@@ -161,15 +151,12 @@ class TinyWorld:
         stories = [self.sample(rng) for _ in range(n)]
         bits = np.array([-story.log2_prob for story in stories])
         chars = np.array([len(story.text) + 1 for story in stories])
-        ratio, quantile = bits.sum() / chars.sum(), float(stats.t.ppf(0.975, n - 1))
+        ratio, scale = bits.sum() / chars.sum(), stats.t.ppf(0.975, n - 1) / math.sqrt(n)
         return Entropy(
             bits_per_story=float(bits.mean()),
-            story_half=quantile * float(bits.std(ddof=1)) / math.sqrt(n),
+            story_half=float(scale * bits.std(ddof=1)),
             bits_per_char=float(ratio),
-            char_half=quantile
-            * float((bits - ratio * chars).std(ddof=1))
-            / math.sqrt(n)
-            / float(chars.mean()),
+            char_half=float(scale * (bits - ratio * chars).std(ddof=1) / chars.mean()),
             stories=n,
         )
 
