@@ -37,7 +37,7 @@ by 0.12 bits per character for characters, by 0.02 for tokens."""
 
 
 @dataclass(frozen=True)
-class _Text:
+class Text:
     """One way of cutting the plays into tokens."""
 
     tokenizer: Tokenizer
@@ -47,24 +47,31 @@ class _Text:
     """Turns nats per token of the validation text into bits per character."""
 
 
-def _text(name: str) -> _Text:
-    texts, val, _ = split_texts(load("shakespeare"))
+def shakespeare(name: str) -> Text:
+    """Cut the plays into characters or tokens."""
+    train_texts, val, _ = split_texts(load("shakespeare"))
+    return text_of(name, train_texts, val)
+
+
+def text_of(name: str, texts: list[str], val: list[str]) -> Text:
+    """Cut texts into characters or tokens."""
     tokenizer: Tokenizer = (
         CharTokenizer.train(texts) if name == CHARACTERS else BPETokenizer.train(texts, BPE_SIZE)
     )
     val_ids = torch.tensor(encode_documents(tokenizer, val))
     n_chars = sum(map(len, val)) + len(val)
     train_ids = torch.tensor(encode_documents(tokenizer, texts))
-    return _Text(tokenizer, train_ids, val_ids, len(val_ids) / n_chars / log(2))
+    return Text(tokenizer, train_ids, val_ids, len(val_ids) / n_chars / log(2))
 
 
-def _model(text: _Text) -> GPT:
+def model_for(text: Text) -> GPT:
+    """Make the small GPT of the league."""
     sizes = {"context_length": RECIPE.context_length, "n_layers": 3, "n_heads": 4, "d_model": 96}
     config = GPTConfig(vocab_size=text.tokenizer.vocab_size, **sizes)
     return GPT(config, generator=torch.Generator().manual_seed(RECIPE.seed))
 
 
-def _curve(name: str, text: _Text, model: GPT, recipe: TrainConfig) -> Iterator[Row]:
+def _curve(name: str, text: Text, model: GPT, recipe: TrainConfig) -> Iterator[Row]:
     """Train, and yield a row per evaluation."""
     for record in train(model, text.train_ids, text.val_ids, recipe):
         yield {
@@ -80,8 +87,8 @@ def _curve(name: str, text: _Text, model: GPT, recipe: TrainConfig) -> Iterator[
 def training_rows(quick: bool = False) -> Iterator[Row]:
     """Record the learning curves; quickly, only one early evaluation of the model on tokens."""
     for name in [TOKENS] if quick else [CHARACTERS, TOKENS]:
-        text = _text(name)
-        for row in _curve(name, text, _model(text), RECIPES[name]):
+        text = shakespeare(name)
+        for row in _curve(name, text, model_for(text), RECIPES[name]):
             if not quick or row["quick"]:
                 yield row
             if quick and row["quick"]:
@@ -92,8 +99,8 @@ def league_rows() -> Iterator[Row]:
     """Train each model for its full length and score it on the test works."""
     _, _, test = split_texts(load("shakespeare"))
     for name in (CHARACTERS, TOKENS):
-        text = _text(name)
-        model = _model(text)
+        text = shakespeare(name)
+        model = model_for(text)
         recipe = replace(RECIPES[name], evaluate_every=RECIPE.steps)
         started = time.process_time()
         *_, last = train(model, text.train_ids, text.val_ids, recipe)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import counting, gpt
+from experiments import counting, gpt, meaning
 from labkit.datasets import DatasetError
 from labkit.recorded import write_recording
 
@@ -27,6 +27,7 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "league": league_rows,
     "gpt_training": gpt.training_rows,
     "tinyshakespeare": counting.tinyshakespeare_rows,
+    "league_tinyworld": meaning.league_rows,
 }
 
 

@@ -175,6 +175,8 @@ class LeagueRow:
     """Processor time to train, in seconds, on the machine named in the recording."""
     note: str = ""
     """What a fair reader should know."""
+    excess: float = math.nan
+    """Bits per character above the truth, by the same recipe on TinyWorld; nan if unknown."""
 
 
 def league_row(model: str, chapter: str, score: Score, **cost: float) -> LeagueRow:
@@ -197,8 +199,10 @@ def read_league(until: str | None = None) -> list[LeagueRow]:
     With `until`, a chapter such as "12", only the rows of chapters up to that one.
     """
     kinds = get_type_hints(LeagueRow)
+    excess = {row["model"]: row["excess"] for row in read_recording("league_tinyworld").rows}
     rows = [
-        LeagueRow(**{name: kind(recorded[name]) for name, kind in kinds.items()})
+        LeagueRow(**{name: kind(row[name]) for name, kind in kinds.items() if name in row})
         for recorded in read_recording("league").rows
+        for row in [{**recorded, "excess": excess.get(recorded["model"], "nan")}]
     ]
     return [row for row in rows if until is None or row.chapter <= until]

@@ -56,6 +56,14 @@ def test_the_league_falls_with_every_longer_memory() -> None:
     assert list(bits.values()) == sorted(bits.values(), reverse=True)
 
 
+def test_every_model_of_the_league_was_measured_against_the_truth_too() -> None:
+    excess = {row.model: row.excess for row in read_league()}
+    assert all(bits > 0 for bits in excess.values())  # false for nan
+    counted = [row for row in read_recording("league_tinyworld").rows if "gram" in row["model"]]
+    assert all(float(row["excess_half"]) < 0.05 * float(row["excess"]) for row in counted)
+    assert {row["model"] for row in counted} < excess.keys()
+
+
 def test_a_chapter_sees_no_row_of_a_later_one() -> None:
     chapters = [row.chapter for row in read_league()]
     assert max(chapters) > "12"

@@ -276,9 +276,9 @@ def test_a_plan_follows_all_plots_until_they_differ() -> None:
     assert first[:2] == (1.0, ("a",))
     following = {call[0]: prob for prob, call, _ in planner.next(first[2])}
     assert following == {"b": 0.125, "c": 0.375, "d": 0.5}
-    assert planner.settled([("a",), ("c",)]) == "one"
-    with pytest.raises(ValueError, match="goes on with"):
-        planner.settled([("b",)])
+    after_d = next(plan for _, call, plan in planner.next(first[2]) if call == ("d",))
+    assert [place.plot for place in after_d] == ["two"]
+    assert planner.next(after_d) == ()
     with pytest.raises(ValueError, match="last beat"):
         Planner({"open": [["a", "b ? 0.5"]]})
     assert parse_beat("a | b X").calls == (("a",), ("b", "X"))

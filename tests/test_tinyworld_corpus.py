@@ -6,7 +6,7 @@ import pytest
 
 from labkit.__main__ import main
 from labkit.tinyworld import TinyWorld
-from labkit.tinyworld.corpus import is_new_combination, write_corpus
+from labkit.tinyworld.tinyworld import is_new_combination, write_corpus
 
 
 def test_the_command_writes_the_same_stories_every_time(

@@ -202,22 +202,23 @@ ROW = LeagueRow(
     train_tokens=4_600_000,
     cpu_seconds=2.34,
 )
-OTHER = replace(ROW, model="<b>|</script>", bits_per_char=1.9, cpu_seconds=123.4)
+OTHER = replace(ROW, model="<b>|</script>", bits_per_char=1.9, cpu_seconds=123.4, excess=0.0626)
 
 
 def test_league_table_is_sorted_and_reads_the_same_in_three_forms() -> None:
     table = league_table([ROW, OTHER], highlight="7-gram")
     assert table.markdown().splitlines()[2:] == [
-        "| &lt;b&gt;\\|&lt;/script&gt; | 1.900 | 2.100 to 2.160 | 2,100,000 | 4,600,000 | 12"
-        " | ≈ 123 |",
-        "| **7-gram** | **2.130** | **2.100 to 2.160** | **2,100,000** | **4,600,000** | **12**"
-        " | **≈ 2.3** |",
+        "| &lt;b&gt;\\|&lt;/script&gt; | 1.900 | 2.100 to 2.160 | 0.063 | 2,100,000 | 4,600,000"
+        " | 12 | ≈ 123 |",
+        "| **7-gram** | **2.130** | **2.100 to 2.160** | **—** | **2,100,000** | **4,600,000**"
+        " | **12** | **≈ 2.3** |",
     ]
     assert table.text().splitlines()[2].endswith("  ≈ 2.3")
-    assert _cells_of(table.html())[7:14] == [
+    assert _cells_of(table.html())[8:16] == [
         "<b>|</script>",
         "1.900",
         "2.100 to 2.160",
+        "0.063",
         "2,100,000",
         "4,600,000",
         "12",

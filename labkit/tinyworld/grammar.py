@@ -20,29 +20,27 @@ THINGS = ("toys", "containers", "foods")
 
 @dataclass
 class Reading:
-    """A sentence as one event, and what in it contradicts the story so far."""
+    """A sentence as one event, whose roles are filled by `names`.
+
+    `adjectives` goes from a thing to the one it is given here; `mentioned` are the people and
+    things in order; `fault` is the first mention that cannot be right, and why.
+    """
 
     event: str
-    """The kind of event."""
     names: dict[str, str] = field(default_factory=dict)
-    """From each of the event's roles to who or what fills it."""
     adjectives: dict[str, str] = field(default_factory=dict)
-    """From a thing to the adjective it is given here."""
     mentioned: list[str] = field(default_factory=list)
-    """The people and things mentioned, in order."""
     fault: tuple[str, tuple[str, ...]] | None = None
-    """The first mention that cannot be right, and why, or None."""
 
 
 @dataclass(frozen=True)
 class Phrasing:
-    """One way to say an event, ready to be matched."""
+    """One way to say an event, ready to be matched; if `connected`, after a connective too."""
 
     event: str
     slots: tuple[Slot, ...]
     pattern: re.Pattern[str]
     connected: bool
-    """Whether it may begin with a connective."""
 
 
 class Grammar:

@@ -44,7 +44,7 @@ class Language:
             tuple(
                 piece
                 if isinstance(piece, str)
-                else piece._replace(role=_rename(piece.role, rename))
+                else piece._replace(role=rename.get(piece.role[0], piece.role[0]) + piece.role[1:])
                 for piece in compile_phrasing(text, present=present, measured=self.measured)
             )
             for text in self.table["say"][event]
@@ -155,11 +155,6 @@ def rival(name: str, other: str) -> bool:
 def capitalise(text: str) -> str:
     """Write the first letter as a capital."""
     return text[:1].upper() + text[1:]
-
-
-def _rename(role: str, rename: dict[str, str]) -> str:
-    """Rename a role, its adjective or its measure word."""
-    return rename[role[0]] + role[1:] if role[0] in rename else role
 
 
 def names_of(kinds: Iterable[str]) -> tuple[str, ...]:

@@ -47,20 +47,18 @@ class Event:
 
 @dataclass(frozen=True)
 class World:
-    """What there is and what can happen, whatever the language."""
+    """What there is and what can happen, whatever the language.
+
+    `things` and `adjectives` go from a kind to names, `kind_of` back. People who are not `girls`
+    are boys. A plot has variants, each a list of beats.
+    """
 
     things: dict[str, tuple[str, ...]]
-    """From kind to the names of what there is of it."""
     adjectives: dict[str, tuple[str, ...]]
-    """From kind to the adjectives one of it may have."""
     kind_of: dict[str, str]
-    """From each name to its kind."""
     girls: frozenset[str]
-    """The people who are girls; the others are boys."""
     events: dict[str, Event]
-    """From name to event."""
     plots: dict[str, list[list[str]]]
-    """From name to the variants of a plot, each a list of beats."""
 
 
 @lru_cache

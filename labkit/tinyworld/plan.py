@@ -5,7 +5,6 @@ leave open is a `Plan`, a small set of places in plots with their probabilities.
 settled by the event in which it differs from the others, and an event sequence has one derivation.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,12 +25,10 @@ Plan = tuple[Place, ...]
 
 
 class Beat(NamedTuple):
-    """What may happen at one place of a plot."""
+    """What may happen at one place of a plot: with probability `share` one of equal `calls`."""
 
     calls: tuple[Call, ...]
-    """Equally likely alternatives."""
     share: float
-    """How likely it is that one of them happens at all."""
 
 
 def parse_beat(text: str) -> Beat:
@@ -92,16 +89,3 @@ class Planner:
             plan = tuple(Place(*place, prob / mass) for place, prob in places.items())
             options.append((mass, call, plan))
         return tuple(options)
-
-    def settled(self, calls: Sequence[Call]) -> str:
-        """Return the plot of a whole story's events.
-
-        Raises ValueError for events that no plot has.
-        """
-        plan = self.start
-        for call in calls:
-            following = {known: after for _, known, after in self.next(plan)}
-            if call not in following:
-                raise ValueError(f"expected an event that a plot goes on with, got {call}")
-            plan = following[call]
-        return plan[0].plot

@@ -19,14 +19,15 @@ END = ""
 
 
 class Option(NamedTuple):
-    """One way to go on."""
+    """One way to go on, with its probability and what is written, which may be nothing.
+
+    The probabilities of a state's options sum to one. `move` is what `Process.advance` needs to
+    know; None ends the text.
+    """
 
     prob: float
-    """Its probability; those of a state's options sum to one."""
     text: str
-    """What is written; may be empty."""
     move: Any
-    """What `Process.advance` needs to know; None ends the text."""
 
 
 class Process(Protocol):

@@ -17,24 +17,22 @@ THINGS = ("toys", "containers", "foods")
 
 @dataclass
 class State:
-    """A moment of the world."""
+    """A moment of the world.
+
+    `at` goes from a person or thing to where it is: a place, the person who holds it, or a
+    container; `knows` from (person, thing) to where the person believes it is; `feels` from a
+    person to the last feeling. `seen` are all that were mentioned, `problems` whom or what unsolved
+    problems are about, and `facts` the rest, such as ("owns", "mia", "kite").
+    """
 
     at: dict[str, str] = field(default_factory=dict)
-    """From a person or thing to where it is: a place, the person who holds it, or a container."""
     seen: set[str] = field(default_factory=set)
-    """Who and what the story has mentioned."""
     feels: dict[str, str] = field(default_factory=dict)
-    """From a person to the last feeling."""
     knows: dict[tuple[str, str], str] = field(default_factory=dict)
-    """From (person, thing) to where the person believes it is."""
     facts: set[tuple[str, ...]] = field(default_factory=set)
-    """Everything else that is true, such as ("owns", "mia", "kite")."""
     problems: set[str] = field(default_factory=set)
-    """Whom or what an unsolved problem is about."""
     solved: int = 0
-    """Number of problems solved."""
     ended: bool = False
-    """Whether the story has had its last sentence."""
 
     def copy(self) -> "State":
         """Return a state that can change without changing this one."""

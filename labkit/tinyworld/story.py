@@ -19,22 +19,20 @@ Bound = Mapping[str, str]
 
 
 class Node(NamedTuple):
-    """How far a story has come."""
+    """How far a story has come.
+
+    `calls` are the events so far, and `plan` what they leave open; `roles` says who and what is
+    known to fill them. People and things were mentioned in the sentence `before` and `here`, in
+    this one, of which `pieces` are left: none between sentences. `fresh`: nothing is written yet.
+    """
 
     plan: Plan
-    """What the events so far leave open."""
     calls: tuple[Call, ...]
-    """The events so far."""
     roles: Bound
-    """Who and what is known to fill which role."""
     before: tuple[str, ...]
-    """The people and things mentioned in the sentence before."""
     here: tuple[str, ...]
-    """The people and things mentioned in this sentence so far."""
     pieces: tuple[Piece, ...]
-    """What is left of this sentence; empty between sentences."""
     fresh: bool
-    """Whether nothing of this sentence is written yet."""
 
 
 class Sentence(NamedTuple):

@@ -1,13 +1,17 @@
 """`TinyWorld`: draw stories, score texts, judge them, and know the truth about both."""
 
+import hashlib
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from scipy import stats
+from tqdm.auto import tqdm
 
+from labkit.files import write_atomically
 from labkit.tinyworld import process
 from labkit.tinyworld.judge import Verdict, grammar, judge
 from labkit.tinyworld.lexicon import world
@@ -16,6 +20,8 @@ from labkit.tinyworld.state import State
 from labkit.tinyworld.story import Bound, Limits, Node, Retelling, Teller
 
 SPLITS = ("train", "val", "test")
+HELD_OUT = 12
+"""One pair in so many is kept out of the training stories of the compositional split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +97,7 @@ class TinyWorld:
     def sample(self, rng: np.random.Generator) -> Story:
         """Draw a story."""
         text, prob, node = process.draw(self._teller, rng)
-        return self._story(text, prob, node, self._teller)
+        return self._story(text, prob, node)
 
     def retell(
         self, story: Story, rng: np.random.Generator, *, present: bool = False, plain: bool = False
@@ -105,13 +111,13 @@ class TinyWorld:
         limits = Limits(phrasings=1, connectives=0) if plain else Limits()
         teller = Teller(self._teller.language, limits, present=present)
         text, prob, node = process.draw(Retelling(teller, story.calls, story.roles), rng)
-        return self._story(text, prob, node, teller)
+        return self._story(text, prob, node)
 
-    def _story(self, text: str, prob: float, node: Node, teller: Teller) -> Story:
+    def _story(self, text: str, prob: float, node: Node) -> Story:
         return Story(
             text=text,
             language=self.language,
-            plot=teller.planner.settled(node.calls),
+            plot=node.plan[0].plot,
             events=tuple((name, *(node.roles[r] for r in roles)) for name, *roles in node.calls),
             roles={role: name for role, name in node.roles.items() if role[-1] != "#"},
             log2_prob=math.log2(prob),
@@ -174,3 +180,39 @@ class TinyWorld:
         rng = np.random.default_rng([seed, SPLITS.index(split)])
         for _ in range(n):
             yield self.sample(rng)
+
+
+def write_corpus(
+    path: Path, tiny: TinyWorld, n_stories: int, *, seed: int, split: str = "train"
+) -> int:
+    """Write n stories to a file, one on each line, with a progress bar; return its size in bytes.
+
+    Equal settings give equal bytes, whatever the machine; until they are whole, the file keeps what
+    it held. Raises ValueError for fewer than one story, OSError where it cannot be written.
+    """
+    if n_stories < 1:
+        raise ValueError(f"expected at least 1 story, got {n_stories}")
+    stories = tiny.stories(n_stories, seed=seed, split=split)
+    shown = tqdm(stories, total=n_stories, unit=" stories", desc=path.name)
+    data = "".join(f"{story.text}\n" for story in shown).encode()
+    write_atomically(path, data)
+    return len(data)
+
+
+def is_new_combination(story: Story) -> bool:
+    """Tell whether a story has a pair that the compositional split keeps out of training.
+
+    Pairs are of a person and a toy, and of the plot and a place; one in twelve is held out, by its
+    hash. Train on stories where this is False, and test on those where it is True.
+    """
+    names = set(story.roles.values())
+    people = [name for name in names if name in world().things["people"]]
+    toys = [name for name in names if name in world().things["toys"]]
+    places = [name for name in names if name in world().things["places"]]
+    pairs = [(person, toy) for person in people for toy in toys]
+    return any(map(_held_out, [*pairs, *((story.plot, place) for place in places)]))
+
+
+def _held_out(pair: tuple[str, str]) -> bool:
+    digest = hashlib.sha256(":".join(pair).encode()).digest()
+    return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
