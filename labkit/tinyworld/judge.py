@@ -132,7 +132,7 @@ def _word(language: Language, name: str) -> str:
     if kind is None:
         feelings = language.table["feelings"]
         return str(feelings.get(name) or language.adjective(name).strip())
-    return language.noun(name) if kind in ("people", "days") else language.place(name, "")
+    return language.noun(name) if kind == "people" else language.place(name, "")
 
 
 def _where(language: Language, state: State, name: str) -> str:
