@@ -1,11 +1,11 @@
 """`python -m experiments.card`: write the tables and the stories of TinyWorld's card."""
 
-import re
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from experiments.readme import with_blocks
 from labkit.files import write_atomically
 from labkit.tinyworld import TinyWorld
 
@@ -44,12 +44,7 @@ def stories_page() -> str:
 
 def card_text(old: str) -> str:
     """Return the card with its generated blocks replaced."""
-    for name, content in {"entropy": entropy_table(), "stories": stories_page()}.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not pattern.search(old):
-            raise ValueError(f"{CARD.name} has no block {name}: put its two comment lines back")
-        old = pattern.sub(r"\g<1>" + content.replace("\\", r"\\") + r"\n\g<2>", old)
-    return old
+    return with_blocks(old, {"entropy": entropy_table(), "stories": stories_page()}, CARD.name)
 
 
 def main() -> None:

@@ -34,15 +34,20 @@ def _title(notebook: dict) -> tuple[str, str]:
     return heading.lstrip("# "), " ".join(question.split()).strip("*")
 
 
-def readme_text(old: str, root: Path = ROOT) -> str:
-    """Return the README with its generated blocks replaced."""
-    blocks = {"chapters": chapters_table(root), "league": league_table(read_league()).markdown()}
+def with_blocks(old: str, blocks: dict[str, str], file: str) -> str:
+    """Return a text with its generated blocks, between two comment lines each, replaced."""
     for name, content in blocks.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(old):
-            raise ValueError(f"README.md has no block {name}: put its two comment lines back")
+            raise ValueError(f"{file} has no block {name}: put its two comment lines back")
         old = pattern.sub(r"\g<1>" + content.replace("\\", r"\\") + r"\n\g<2>", old)
     return old
+
+
+def readme_text(old: str, root: Path = ROOT) -> str:
+    """Return the README with its generated blocks replaced."""
+    blocks = {"chapters": chapters_table(root), "league": league_table(read_league()).markdown()}
+    return with_blocks(old, blocks, "README.md")
 
 
 def main() -> None:
