@@ -22,7 +22,10 @@ FAULTS = {
     START + "There she met Ben. Mia showed the blue kite to Ben.": ("adjective", "red, not blue"),
     START + "There she met Ben. There Mia saw Anna. She ran to the lake.": ("unclear", "“She”"),
     START + "And so the evening ended well.": ("is_day", "not that time of day"),
-    START + "And so the rainy morning ended well.": ("adjective", "the morning is sunny, not rainy"),
+    START + "And so the rainy morning ended well.": (
+        "adjective",
+        "the morning is sunny, not",
+    ),
     START + "Then he went to the lake.": ("unclear", "“he”"),
     START + "She was very happy.": ("feels", "Mia does not feel happy"),
     START + "Ben had a blue clock.": ("placed", "nobody knows where Ben is"),
