@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -125,16 +125,15 @@ def ask_indexes(project: str) -> dict[str, str | None]:
     """
     import requests
 
-    from labkit.datasets.pipconfig import index_settings
-    from labkit.datasets.transfer import open_session
+    from labkit.datasets.index import indexes, open_session, pip_options
 
-    settings = replace(index_settings(), timeout=INDEX_SECONDS, retries=0)
+    options = pip_options()
     answers: dict[str, str | None] = {}
-    with open_session(settings) as session:
-        for index in settings.indexes:
+    with open_session(options, retries=0) as session:
+        for index in indexes(options):
             host = urlsplit(index).hostname or index
             try:
-                page = session.get(f"{index.rstrip('/')}/{project}/", timeout=settings.timeout)
+                page = session.get(f"{index.rstrip('/')}/{project}/", timeout=INDEX_SECONDS)
                 answers[host] = None if page.ok else f"status {page.status_code}"
             except requests.exceptions.SSLError:
                 answers[host] = "its certificate is not trusted: see pip's option cert"

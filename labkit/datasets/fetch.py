@@ -6,19 +6,15 @@ a lock, so no process ever sees half a file and only one downloads it.
 """
 
 import hashlib
-import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from platformdirs import user_cache_path
 
-from labkit.datasets.pipconfig import IndexSettings, index_settings
 from labkit.datasets.registry import DatasetError, Source
-
-_LOG = logging.getLogger(__name__)
-_LOCK_SECONDS = 1800
+from labkit.files import write_atomically
 
 
 def cache_folder() -> Path:
@@ -28,65 +24,34 @@ def cache_folder() -> Path:
 
 
 def obtain(
-    dataset: str, source: Source, cache: Path, *, settings: IndexSettings | None = None
+    dataset: str, source: Source, cache: Path, *, options: Mapping[str, str] | None = None
 ) -> bytes:
     """Return the verified bytes of a dataset's file, downloading it when the cache lacks it.
 
-    A cached file whose sha256 is wrong is fetched again. `settings` default to pip's own.
+    A cached file whose sha256 is wrong is fetched again. `options` default to pip's own.
     DatasetError says what was looked for, where, and what to do.
     """
     target = cache / dataset / source.file
-    found = _cached(target, source)
-    if isinstance(found, bytes):
-        return found
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock", timeout=_LOCK_SECONDS):
-            found = _cached(target, source)  # another process may have brought it meanwhile
-            if isinstance(found, str):
-                if found != "not there":
-                    _LOG.warning("%s is %s; fetching it again", target, found)
-                found = _download(source, target, found, settings or index_settings())
-            return found
-    except Timeout as error:
-        raise DatasetError(
-            f"Another process has held {target}.lock for {_LOCK_SECONDS} seconds; end it, try again"
-        ) from error
+        data = _cached(target, source)
+        if data is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{target}.lock"):
+                data = _cached(target, source)  # another process may have brought it meanwhile
+                if data is None:
+                    from labkit.datasets.index import download  # slow to import
+
+                    data = download(source, target, options)
+                    write_atomically(target, data)
+        return data
     except (OSError, NotImplementedError) as error:
         raise DatasetError(
-            f"{target.name} is not in the cache folder {target.parent}, and nothing can be written "
-            f"there ({error}); free some space or set LABKIT_DATA to a folder you can write to"
+            f"{target.name} cannot be read or written in the cache folder {target.parent} "
+            f"({error}); free some space or set LABKIT_DATA to a folder you can write to"
         ) from error
 
 
-def _cached(target: Path, source: Source) -> bytes | str:
-    """Return the file's bytes if they are right, else what is wrong with it."""
-    try:
-        data = target.read_bytes()
-    except FileNotFoundError:
-        return "not there"
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
-    digest = hashlib.sha256(data).hexdigest()
-    return data if digest == source.sha256 else f"damaged: its sha256 is {digest[:12]}…"
-
-
-def _download(source: Source, target: Path, state: str, settings: IndexSettings) -> bytes:
-    from labkit.datasets.transfer import Failure, bring, open_session  # slow to import
-
-    places = settings.indexes if source.url is None else (source.url,)
-    tried = [f"in {target} ({state})"]
-    if not places:
-        tried.append("in no package index (pip is set to no-index)")
-    with open_session(settings) as session:
-        for place in places:
-            try:
-                return bring(session, place, source, target, settings)
-            except Failure as failure:
-                tried.append(f"at {urlsplit(place).hostname} ({failure})")
-    dataset = target.parent.name
-    raise DatasetError(
-        f"{dataset}: cannot get {source.file} (sha256 {source.sha256[:12]}…); looked "
-        f"{', '.join(tried)}; connect to a network and load again, or put the file at that path, "
-        f"or set LABKIT_DATA to a folder that holds {dataset}/{source.file}"
-    )
+def _cached(target: Path, source: Source) -> bytes | None:
+    """Return the file's bytes, or None where it is not there or not the right one."""
+    data = target.read_bytes() if target.exists() else b""
+    return data if hashlib.sha256(data).hexdigest() == source.sha256 else None
