@@ -3,11 +3,13 @@
 import hashlib
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.datasets import read_registry
 from labkit.datasets.load import by_position, split_topics
 from labkit.datasets.split import Unit, grouped, shared, split
 
@@ -128,7 +130,7 @@ def test_topics_inside_another_are_left_out_and_near_ones_kept_together() -> Non
     topics["inner"] = words(3010, 50)  # lies within t3
     topics["near"] = words(4080, 60)  # shares twenty words with t4
     for seed in range(20):
-        parts = split_topics("topics", topics, seed)
+        parts = split_topics(replace(read_registry()["python_docs"], split_seed=seed), topics)
         home = {d.name: p for p in ("train", "val", "test") for d in getattr(parts, p)}
         assert "inner" not in home
         assert home["near"] == home["t4"]

@@ -1,8 +1,7 @@
 """From a name to documents in three splits."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from labkit.datasets.archive import read_folder
 from labkit.datasets.clean import clean
@@ -52,80 +51,59 @@ def by_position(name: str, text: str) -> Dataset:
     return Dataset(name, **{part: (Document(part, cut),) for part, cut in cuts.items()})
 
 
-def _tinyshakespeare(entry: Entry, edition: str, seed: int, cache: Path) -> Dataset:
+def _tinyshakespeare(entry: Entry, edition: str) -> Dataset:
     assert entry.source is not None
-    return by_position(entry.name, obtain(entry.name, entry.source, cache).decode("utf-8"))
+    text = obtain(entry.name, entry.source, cache_folder()).decode("utf-8")
+    return by_position(entry.name, text)
 
 
-def _shakespeare(entry: Entry, edition: str, seed: int, cache: Path) -> Dataset:
+def _shakespeare(entry: Entry, edition: str) -> Dataset:
     assert entry.source is not None
-    files = read_folder(obtain(entry.name, entry.source, cache), entry.source.folder)
-    texts = {name: edition_texts(entry, name, files) for name in entry.editions}
-    groups = grouped(texts[str(entry.default_edition)], entry.together)
-    parts = split(_units(groups, texts, str(entry.default_edition)), seed)
-    return _assembled(entry.name, texts[edition], parts)
+    archive = obtain(entry.name, entry.source, cache_folder())
+    editions = {
+        name: {
+            entry.aliases.get(stem, stem): clean(raw.decode("utf-8"), name)
+            for stem, raw in read_folder(archive, entry.source.folder, suffix).items()
+        }
+        for name, suffix in entry.editions.items()
+    }
+    return _by_document(entry, editions, edition)
 
 
-def edition_texts(entry: Entry, edition: str, files: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the clean texts of one edition by the name of the work; DatasetError if some lack."""
-    known = entry.editions[edition]
-    texts = {}
-    for file, raw in files.items():
-        if file.endswith(known.suffix):
-            stem = file.removesuffix(known.suffix)
-            texts[entry.aliases.get(stem, stem)] = clean(raw.decode("utf-8"), edition)
-    if len(texts) != known.documents:
-        raise DatasetError(
-            f"{entry.name}, edition {edition}: expected {known.documents} documents, "
-            f"got {len(texts)}; delete the file from the cache folder and load again"
-        )
-    return texts
+def _by_document(entry: Entry, editions: Mapping[str, Mapping[str, str]], edition: str) -> Dataset:
+    """Return the works of one edition, in a split of them all that every edition shares.
 
-
-def _units(
-    groups: Iterable[tuple[str, ...]], editions: Mapping[str, Mapping[str, str]], main: str
-) -> list[Unit]:
-    """Make one unit per group of works, over all editions at once, for one split of them all.
-
-    The size is that of the edition `main`; only works that every edition holds count towards the
-    least number of documents.
+    The seed and the works to keep together are the entry's. Sizes are those of the first edition,
+    which holds every work; only works that all editions hold count towards the least number.
     """
-    return [
+    main, chosen = next(iter(editions.values())), editions[edition]
+    units = [
         Unit(
             names=group,
-            size=sum(len(editions[main][name]) for name in group),
-            counted=sum(all(name in texts for texts in editions.values()) for name in group),
+            size=sum(len(main[work]) for work in group),
+            counted=sum(all(work in texts for texts in editions.values()) for work in group),
             alphabet=frozenset(
-                f"{edition}:{character}"
-                for edition, texts in editions.items()
-                for character in set().union(*(texts.get(name, "") for name in group))
+                f"{title}:{character}"
+                for title, texts in editions.items()
+                for character in set().union(*(texts.get(work, "") for work in group))
             ),
         )
-        for group in groups
+        for group in grouped(main, entry.together)
     ]
-
-
-def _assembled(name: str, texts: Mapping[str, str], parts: Mapping[str, Iterable[str]]) -> Dataset:
-    """Return the texts as documents in their splits; names that `texts` lacks are passed over."""
-    documents = {work: Document(work, text) for work, text in texts.items()}
-    found = {
-        part: tuple(documents[work] for work in works if work in documents)
-        for part, works in parts.items()
+    parts = {
+        part: tuple(Document(work, chosen[work]) for work in works if work in chosen)
+        for part, works in split(units, entry.split_seed).items()
     }
-    return Dataset(name, **found)
+    return Dataset(entry.name, **parts)
 
 
-def _python_docs(entry: Entry, edition: str, seed: int, cache: Path) -> Dataset:
-    try:
-        from pydoc_data.topics import topics
-    except ImportError as error:
-        raise DatasetError(
-            "This Python has no pydoc_data.topics, its own help texts; use a complete Python"
-        ) from error
-    return split_topics(entry.name, topics, seed)
+def _python_docs(entry: Entry, edition: str) -> Dataset:
+    from pydoc_data.topics import topics
+
+    return split_topics(entry, topics)
 
 
-def split_topics(name: str, topics: Mapping[str, str], seed: int) -> Dataset:
+def split_topics(entry: Entry, topics: Mapping[str, str]) -> Dataset:
     """Split help topics without one text in two splits.
 
     A topic that lies within another (over nine tenths of its ten-word runs) is left out; those that
@@ -137,29 +115,21 @@ def split_topics(name: str, topics: Mapping[str, str], seed: int) -> Dataset:
         if part > 0.9 and all(topic in texts for topic in pair):
             del texts[min(pair, key=lambda topic: (len(texts[topic]), topic))]
     near = [pair for pair, part in overlaps.items() if part > 0.02 and texts.keys() >= {*pair}]
-    parts = split(_units(grouped(texts, near), {name: texts}, name), seed)
-    return _assembled(name, texts, parts)
+    return _by_document(replace(entry, together=tuple(near)), {"": texts}, "")
 
 
-_Builder = Callable[[Entry, str, int, Path], Dataset]
-BUILDERS: Mapping[str, _Builder] = {
+BUILDERS: Mapping[str, Callable[[Entry, str], Dataset]] = {
     "shakespeare": _shakespeare,
     "tinyshakespeare": _tinyshakespeare,
     "python_docs": _python_docs,
 }
 
 
-def load(
-    name: str,
-    *,
-    edition: str | None = None,
-    split_seed: int | None = None,
-    cache: Path | None = None,
-) -> Dataset:
+def load(name: str, *, edition: str | None = None) -> Dataset:
     """Return a dataset of the registry, downloading and caching its file when needed.
 
-    `edition` and `split_seed` default to the registry's, `cache` to `cache_folder()`. DatasetError
-    says what is wrong with a name or an argument, or why the file cannot be had.
+    `edition` defaults to the registry's first. DatasetError says what is wrong with a name, or why
+    the file cannot be had.
 
     >>> [play.name for play in load("shakespeare").test]
     ['coriolanus', 'merchant_of_venice', 'richard_ii', 'titus_andronicus']
@@ -171,11 +141,4 @@ def load(
     if edition is not None and edition not in entry.editions:
         editions = ", ".join(entry.editions) or "none to choose from"
         raise DatasetError(f"{name} has no edition {edition!r}; its editions: {editions}")
-    if split_seed is not None and entry.split_seed is None:
-        raise DatasetError(f"{name} is split by position: leave out split_seed={split_seed}")
-    return BUILDERS[name](
-        entry,
-        edition or entry.default_edition or "",
-        split_seed if split_seed is not None else entry.split_seed or 0,
-        cache_folder() if cache is None else cache,
-    )
+    return BUILDERS[name](entry, edition or next(iter(entry.editions), ""))

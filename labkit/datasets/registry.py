@@ -30,31 +30,15 @@ class Source:
     url: str | None = None
     folder: str = ""
 
-    def __post_init__(self) -> None:
-        """Refuse a source with no origin or with two."""
-        if (self.project is None) == (self.url is None):
-            raise ValueError(
-                f"{self.file}: expected a project or a url, got {self.project!r} and {self.url!r}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Edition:
-    """One version of the texts inside an archive: `documents` files whose names end in `suffix`."""
-
-    title: str
-    suffix: str
-    documents: int
-
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One dataset of the registry.
 
-    `source` is None when the running interpreter holds the text, `split_seed` when the split is by
-    position; `editions` is empty when there is only one. `aliases` maps the file names (without
-    suffix) to the name of the work, where the two differ; the works of each group in `together`
-    share text and so must share a split.
+    `source` is None when the running interpreter holds the text; `split_seed` is 0 when the split
+    is by position. `editions` maps each version of the texts, the default first, to the end of its
+    files' names. `aliases` maps the file names (without that end) to the name of the work, where
+    the two differ; the works of each group in `together` share text and so must share a split.
     """
 
     name: str
@@ -63,9 +47,8 @@ class Entry:
     licence: str
     homepage: str
     source: Source | None = None
-    split_seed: int | None = None
-    default_edition: str | None = None
-    editions: Mapping[str, Edition] = field(default_factory=dict)
+    split_seed: int = 0
+    editions: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     together: tuple[tuple[str, ...], ...] = ()
 
@@ -87,11 +70,6 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
 
 
 def _entry(name: str, table: dict[str, Any]) -> Entry:
-    source, editions = table.pop("source", None), table.pop("editions", {})
-    return Entry(
-        name=name,
-        source=Source(**source) if source else None,
-        editions={key: Edition(**value) for key, value in editions.items()},
-        together=tuple(map(tuple, table.pop("together", ()))),
-        **table,
-    )
+    source = Source(**table.pop("source")) if "source" in table else None
+    together = tuple(map(tuple, table.pop("together", ())))
+    return Entry(name=name, source=source, together=together, **table)
