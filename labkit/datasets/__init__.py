@@ -7,14 +7,6 @@ a card in the folder `datasets` of the repository.
 
 from labkit.datasets.fetch import cache_folder
 from labkit.datasets.load import Dataset, Document, load
-from labkit.datasets.registry import DatasetError, Entry, read_registry
+from labkit.datasets.registry import DatasetError, read_registry
 
-__all__ = [
-    "Dataset",
-    "DatasetError",
-    "Document",
-    "Entry",
-    "cache_folder",
-    "load",
-    "read_registry",
-]
+__all__ = ["Dataset", "DatasetError", "Document", "cache_folder", "load", "read_registry"]

@@ -45,7 +45,7 @@ def split(units: Sequence[Unit], seed: int, least: int = 4) -> dict[str, tuple[s
             if sum(u.size for u in taken) >= goal and sum(u.counted for u in taken) >= least:
                 break
             rest = [other for other in waiting if other is not unit]
-            if unit.alphabet <= _alphabet(rest):
+            if unit.alphabet <= frozenset().union(*(other.alphabet for other in rest)):
                 taken.append(unit)
                 waiting = rest
         else:
@@ -58,10 +58,6 @@ def split(units: Sequence[Unit], seed: int, least: int = 4) -> dict[str, tuple[s
 
 def _shuffled(seed: int, name: str) -> str:
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
-
-
-def _alphabet(units: Iterable[Unit]) -> frozenset[str]:
-    return frozenset().union(*(unit.alphabet for unit in units))
 
 
 def _names(units: Iterable[Unit]) -> tuple[str, ...]:
