@@ -17,7 +17,7 @@ from labkit.gpt import GPT, GPTConfig
 from labkit.training import TrainConfig
 from labkit.training.batches import draw_batch
 from labkit.training.loop import update
-from labkit.training.optimiser import make_optimiser
+from labkit.training.optimiser import make_optimisers
 
 SIZES = ((4, 128, 4, 12, 64), (6, 192, 6, 8, 128))
 """Layers, width, heads, batch, context."""
@@ -42,12 +42,12 @@ class LogitsOnly(nn.Module):
 
 
 class Trainee:
-    """A model and its optimiser, which make the same updates whenever they are asked."""
+    """A model and its optimisers, which make the same updates whenever they are asked."""
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         """Begin before the first step."""
         self.model, self.config, self.step = model, config, 0
-        self.optimiser = make_optimiser(model, config)
+        self.optimisers = make_optimisers(model, config)
         self.order = torch.Generator().manual_seed(config.seed)
 
     def train(self, ids: Tensor, n_steps: int) -> float:
@@ -55,7 +55,7 @@ class Trainee:
         loss = float("nan")
         for _ in range(n_steps):
             batch = draw_batch(ids, self.config.batch_size, self.config.context_length, self.order)
-            loss, _ = update(self.model, self.optimiser, batch, self.step, self.config)
+            loss, _ = update(self.model, self.optimisers, batch, self.step, self.config)
             self.step += 1
         return loss
 

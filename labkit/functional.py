@@ -127,3 +127,38 @@ def sinusoids(n_positions: int, width: int) -> Tensor:
     frequency = 10_000 ** (-torch.arange(0, width, 2) / width)
     angle = torch.arange(n_positions)[:, None] * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+def rotate(x: Tensor, positions: Tensor) -> Tensor:
+    """Turn pairs of numbers by angles that grow with the position: (…, T, K), (T,) -> (…, T, K).
+
+    The pair (x_i, x_{i + K/2}) turns by position · 10000^(-2i/K), so that the dot product of two
+    rotated vectors depends on how far apart they stand, not on where.
+    Source: Su et al. 2021, section 3.2. Raises ValueError for an odd width.
+
+    >>> rotate(torch.tensor([[1.0, 0.0]]), torch.tensor([math.pi / 2])).abs().round(decimals=3)
+    tensor([[0., 1.]])
+
+    Built in notebook 44.
+    """
+    K = x.shape[-1]
+    if K % 2:
+        raise ValueError(f"expected an even width, pairs of numbers to turn, got {K}")
+    frequency = 10_000 ** (-torch.arange(0, K, 2, device=x.device) / K)
+    angle = positions[:, None] * frequency  # (T, K / 2)
+    cos, sin = angle.cos(), angle.sin()
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def attend_rotated(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, drop: Drop | None = None
+) -> Tensor:
+    """Return what `attend_fused` returns after queries and keys are rotated by their positions.
+
+    (…, T, K), (…, S, K), (…, S, K) -> (…, T, K); the queries are the last T of the S places.
+    Built in notebook 44.
+    """
+    places = torch.arange(k.shape[-2], device=k.device)
+    q = rotate(q, places[len(places) - q.shape[-2] :])
+    return attend_fused(q, rotate(k, places), v, mask, drop)

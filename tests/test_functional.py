@@ -15,11 +15,13 @@ from torch.nn.functional import scaled_dot_product_attention
 from labkit.functional import (
     attend,
     attend_fused,
+    attend_rotated,
     attention_weights,
     causal_mask,
     cross_entropy,
     gelu,
     layer_norm,
+    rotate,
     sinusoids,
     softmax,
 )
@@ -283,6 +285,41 @@ def test_sinusoids_refuse_an_odd_width() -> None:
         sinusoids(3, 5)
 
 
+def test_a_rotation_by_hand() -> None:
+    """Width 4: the first pair (x_0, x_2) turns by the position, the second by a hundredth of it."""
+    one, small = math.pi / 2, math.pi / 200
+    turned = rotate(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([math.pi / 2]))
+    expected = [[math.cos(one), math.cos(small), math.sin(one), math.sin(small)]]
+    close(turned, torch.tensor(expected), tolerance=1e-6)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 200))
+def test_rotated_products_depend_on_the_distance_alone(i: int, j: int, shift: int) -> None:
+    q, k = normal(1, 8, seed=1).double(), normal(1, 8, seed=2).double()
+
+    def product(at_q: int, at_k: int) -> Tensor:
+        return rotate(q, torch.tensor([at_q])) @ rotate(k, torch.tensor([at_k])).T
+
+    close(product(i, j), product(i + shift, j + shift), tolerance=1e-4)
+    close(rotate(q, torch.tensor([i])).norm(), q.norm(), tolerance=1e-6)
+
+
+def test_a_rotation_refuses_an_odd_width() -> None:
+    with pytest.raises(ValueError, match=r"even width.*got 5"):
+        rotate(torch.zeros(2, 5), torch.arange(2))
+
+
+def test_rotated_attention_sees_order_where_plain_attention_does_not() -> None:
+    """Exchanging two earlier keys with their values changes what the last query finds."""
+    order, last = [1, 0, 2], Q[:, 2:]
+    k, v = K[:, order], V[:, order]
+    close(attend(last, K, V), attend(last, k, v), tolerance=1e-6)
+    found, other = attend_rotated(last, K, V), attend_rotated(last, k, v)
+    assert (found - other).abs().max() > 0.01
+    by_hand = attend(rotate(last, torch.tensor([2])), rotate(K, torch.arange(3)), V)
+    close(found, by_hand, tolerance=1e-6)
+
+
 Q, K, V = (normal(2, 3, 4, seed=seed) for seed in range(3))
 CALLS: dict[str, tuple[Attend, tuple[Tensor, ...]]] = {
     "softmax": (softmax, (Q,)),
@@ -292,6 +329,8 @@ CALLS: dict[str, tuple[Attend, tuple[Tensor, ...]]] = {
     "attention_weights": (attention_weights, (Q, K, causal_mask(3))),
     "attend": (attend, (Q, K, V, causal_mask(3))),
     "attend_fused": (attend_fused, (Q, K, V, causal_mask(3))),
+    "rotate": (rotate, (Q, torch.arange(3))),
+    "attend_rotated": (attend_rotated, (Q, K, V, causal_mask(3))),
 }
 
 

@@ -1,6 +1,7 @@
 """Every model has every property it declares, and every property catches a model that lacks it."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labkit.functional import attend_rotated
 from labkit.gpt import GPT, GPTConfig
 from labkit.model import LanguageModel, check_ids
 from labkit.ngram import Counts, NGram, add_k, count_ngrams, kneser_ney, maximum_likelihood
@@ -31,11 +33,12 @@ def n_gram(estimate: Estimator, order: int) -> Factory:
     return lambda ids, vocab_size: estimate(count_ngrams(ids, order, vocab_size), order)
 
 
-def small_gpt(ids: NDArray[np.int64], vocab_size: int) -> GPT:
+def small_gpt(ids: NDArray[np.int64], vocab_size: int, **parts: Any) -> GPT:
     config = GPTConfig(
         vocab_size=vocab_size, context_length=16, n_layers=2, n_heads=2, d_model=16, dropout=0.1
     )
-    model, stream = GPT(config, generator=torch.Generator().manual_seed(0)), torch.from_numpy(ids)
+    model = GPT(config, generator=torch.Generator().manual_seed(0), **parts)
+    stream = torch.from_numpy(ids)
     recipe = TrainConfig(steps=60, batch_size=16, context_length=12, learning_rate=1e-2)
     for _ in train(model, stream, stream, recipe):
         pass
@@ -47,7 +50,7 @@ MODELS: dict[str, Factory] = {
     f"{name}, order {order}": n_gram(estimate, order)
     for name, estimate in ESTIMATORS.items()
     for order in ORDERS
-} | {"GPT": small_gpt}
+} | {"GPT": small_gpt, "GPT, rotated": partial(small_gpt, attend=attend_rotated)}
 
 
 def declared() -> list[tuple[str, str]]:
@@ -72,13 +75,14 @@ def test_all_n_gram_estimators_of_orders_one_to_five_are_tested() -> None:
 
 
 def test_n_grams_declare_all_but_what_they_cannot_have() -> None:
-    for name in MODELS.keys() - {"GPT"}:
+    for name in MODELS.keys() - {"GPT", "GPT, rotated"}:
         missing = {"refuses_length"} | ({"overfits"} if name.endswith("order 1") else set())
         assert PROPERTIES.keys() - model_suite.trained(MODELS[name]).properties == missing
 
 
 def test_a_gpt_declares_all_but_logits_that_are_log_probabilities_already() -> None:
-    assert PROPERTIES.keys() - model_suite.trained(MODELS["GPT"]).properties == {"log_probs"}
+    for name in ("GPT", "GPT, rotated"):
+        assert PROPERTIES.keys() - model_suite.trained(MODELS[name]).properties == {"log_probs"}
 
 
 def test_an_unknown_property_is_refused_by_name() -> None:

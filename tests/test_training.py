@@ -21,7 +21,7 @@ from labkit.gpt import GPT, GPTConfig
 from labkit.training import Record, TrainConfig, train
 from labkit.training.batches import document_starts, draw_batch
 from labkit.training.loop import evaluation_loss, update
-from labkit.training.optimiser import learning_rate, make_optimiser
+from labkit.training.optimiser import learning_rate, make_optimisers
 
 V = 8
 SHORT = TrainConfig(
@@ -141,6 +141,7 @@ def test_the_learning_rate_rises_then_falls_within_its_bounds(
         ({"evaluation_batches": 0}, r"evaluation_batches of at least 1, got 0"),
         ({"warmup_steps": -1}, r"warmup_steps of at least 0, got -1"),
         ({"patience": -1}, r"patience of at least 0, got -1"),
+        ({"muon_learning_rate": -0.1}, r"muon_learning_rate ≥ 0, got -0.1"),
         ({"warmup_steps": 6}, r"fewer warm-up steps than steps, got 6 of 6"),
         ({"final_learning_rate": 0.2}, r"got 0\.2 and 0\.1"),
         ({"clip": 0.0}, r"clip above 0, got 0\.0"),
@@ -153,7 +154,8 @@ def test_a_contradiction_is_refused_with_what_came(wrong: dict[str, Any], messag
 
 def test_each_weight_is_in_one_group_and_only_matrices_decay() -> None:
     model = small_gpt()
-    optimiser = make_optimiser(model, replace(SHORT, weight_decay=0.3, beta_1=0.8, beta_2=0.95))
+    config = replace(SHORT, weight_decay=0.3, beta_1=0.8, beta_2=0.95)
+    (optimiser,) = make_optimisers(model, config)
     groups = {group["weight_decay"]: group["params"] for group in optimiser.param_groups}
     held = [id(weights) for group in groups.values() for weights in group]
     assert sorted(held) == sorted(id(weights) for weights in model.parameters())
@@ -163,6 +165,35 @@ def test_each_weight_is_in_one_group_and_only_matrices_decay() -> None:
         spared = name.endswith("bias") or "norm" in name
         assert (id(weights) in decayed) is not spared, name
     assert all(group["betas"] == (0.8, 0.95) for group in optimiser.param_groups)
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest() -> None:
+    model = small_gpt()
+    adamw, muon = make_optimisers(model, replace(SHORT, muon_learning_rate=0.5))
+    assert isinstance(muon, torch.optim.Muon)
+    held = {id(p) for group in muon.param_groups for p in group["params"]}
+    others = [id(p) for group in adamw.param_groups for p in group["params"]]
+    assert sorted([*held, *others]) == sorted(id(p) for p in model.parameters())
+    for name, weights in model.named_parameters():
+        assert (id(weights) in held) is (name.startswith("blocks") and weights.ndim == 2), name
+
+
+def test_muon_moves_every_direction_of_a_matrix_alike_along_the_same_schedule() -> None:
+    config = replace(SHORT, warmup_steps=4, muon_learning_rate=0.5, weight_decay=0.0)
+    model = small_gpt()
+    optimisers = make_optimisers(model, config)
+    before = weights_of(model)
+    update(model, optimisers, draw_batch(random_ids(), 3, 5, seeded()), 0, config)
+    moved = {name: weights - before[name] for name, weights in model.state_dict().items()}
+    size = torch.linalg.svdvals(moved["blocks.0.attention.out.weight"]) / (0.5 / 4)
+    assert size[2] > 0.5  # the smallest directions have no gradient to follow
+    assert size[0] < 1.3
+    assert moved["tokens.weight"].abs().max() == pytest.approx(0.1 / 4, rel=1e-3)  # AdamW's
+
+
+def test_muon_refuses_a_model_without_blocks() -> None:
+    with pytest.raises(ValueError, match=r"with `blocks`.*got Table: set muon_learning_rate"):
+        make_optimisers(Table(), replace(SHORT, muon_learning_rate=0.5))
 
 
 def test_targets_are_the_inputs_one_place_further() -> None:
@@ -262,7 +293,7 @@ def test_the_first_update_by_hand() -> None:
     """AdamW's first step moves a weight by the learning rate against its gradient's sign."""
     model, config = Table(), replace(SHORT, warmup_steps=4)  # a quarter of the rate, 0.025, first
     batch = (torch.tensor([[0, 1]]), torch.tensor([[1, 2]]))
-    loss, norm = update(model, make_optimiser(model, config), batch, 0, config)
+    loss, norm = update(model, make_optimisers(model, config), batch, 0, config)
     assert loss == pytest.approx(math.log(V))
     # Per row with a target: (1/8 - 1) / 2 once and (1/8) / 2 seven times.
     assert norm == pytest.approx(math.sqrt(2 * (7 / 16) ** 2 + 14 * (1 / 16) ** 2))
@@ -277,7 +308,7 @@ def test_a_gradient_is_shortened_to_the_limit_and_a_short_one_left() -> None:
     lengths = []
     for clip in (float("inf"), 1e-3):
         model, config = Table(), replace(SHORT, clip=clip)
-        _, told = update(model, make_optimiser(model, config), batch, 0, config)
+        _, told = update(model, make_optimisers(model, config), batch, 0, config)
         assert model.logits.grad is not None
         lengths.append((told, float(model.logits.grad.norm())))
     (whole, unclipped), (before, clipped) = lengths
@@ -304,7 +335,7 @@ def test_dropout_differs_from_step_to_step_and_from_none() -> None:
     losses = []
     for step, dropout in ((0, 0.3), (0, 0.3), (1, 0.3), (0, 0.0)):
         model = small_gpt(dropout)
-        losses.append(update(model, make_optimiser(model, config), batch, step, config)[0])
+        losses.append(update(model, make_optimisers(model, config), batch, step, config)[0])
     assert losses[0] == losses[1]
     assert len(set(losses)) == 3
 

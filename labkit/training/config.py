@@ -36,8 +36,11 @@ class TrainConfig:
     """Share of the old that AdamW's running mean of gradients keeps at each update."""
     beta_2: float = 0.99
     """The same for its running mean of squared gradients."""
+    muon_learning_rate: float = 0.0
+    """Highest learning rate of Muon, which then trains the matrices of the model's blocks; its
+    schedule has the shape of the other. 0 leaves all to AdamW."""
     weight_decay: float = 0.1
-    """AdamW's pull of matrices towards zero; biases and normalisations are left alone."""
+    """Pull of matrices towards zero; biases and normalisations are left alone."""
     clip: float = 1.0
     """Largest length of the gradient; a longer one is shortened to it."""
     evaluate_every: int = 100
@@ -60,6 +63,8 @@ class TrainConfig:
             raise ValueError(
                 f"expected clip above 0, got {self.clip}: for no clipping write float('inf')"
             )
+        if self.muon_learning_rate < 0:
+            raise ValueError(f"expected muon_learning_rate ≥ 0, got {self.muon_learning_rate}")
         if self.warmup_steps >= self.steps:
             raise ValueError(
                 f"expected fewer warm-up steps than steps, got {self.warmup_steps} of {self.steps}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from labkit.functional import cross_entropy
 from labkit.training.batches import document_starts, draw_batch
 from labkit.training.config import TrainConfig
-from labkit.training.optimiser import learning_rate, make_optimiser
+from labkit.training.optimiser import Optimisers, learning_rate, make_optimisers
 
 VALIDATION_SEED = 1
 
@@ -48,7 +48,7 @@ def train(
     """
     order = torch.Generator().manual_seed(config.seed)
     starts = _starts(train_ids, config)
-    optimiser = make_optimiser(model, config)
+    optimisers = make_optimisers(model, config)
     started, norm = time.process_time(), float("nan")
     losses: list[float] = []
     best = _Best(model, config.patience)
@@ -71,30 +71,31 @@ def train(
             if best.is_over(record.val_loss) or last:
                 break
         batch = draw_batch(train_ids, config.batch_size, config.context_length, order, starts)
-        loss, norm = update(model, optimiser, batch, step, config)
+        loss, norm = update(model, optimisers, batch, step, config)
         losses.append(loss)
     best.restore()
 
 
 def update(
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimisers: Optimisers,
     batch: tuple[Tensor, Tensor],
     step: int,
     config: TrainConfig,
 ) -> tuple[float, float]:
     """Make one update in place; return the loss before it and the length of its gradient."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate(step, config)
+    for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+        group["lr"] = learning_rate(step, config) * (group["peak"] / config.learning_rate)
     inputs, targets = batch
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1_000_003 * config.seed + step)
         loss = cross_entropy(model(inputs), targets)
-    optimiser.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    optimiser.step()
+    for optimiser in optimisers:
+        optimiser.step()
     return float(loss.detach()), float(norm)
 
 

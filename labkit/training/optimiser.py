@@ -1,4 +1,4 @@
-"""AdamW with two groups of weights, and the learning rate over time."""
+"""AdamW with two groups of weights, Muon beside it, and the learning rate over time."""
 
 import math
 
@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from labkit.training.config import TrainConfig
+
+Optimisers = list[torch.optim.Optimizer]
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -23,16 +25,39 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.final_learning_rate + above * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices and embeddings and spares biases and normalisations.
+def make_optimisers(model: nn.Module, config: TrainConfig) -> Optimisers:
+    """Return AdamW, and Muon for the matrices of `model.blocks` if the config asks for it.
 
-    Source: Loshchilov & Hutter 2019; which weights decay follows Radford et al. 2019.
+    Both decay matrices and embeddings and spare biases and normalisations. Muon turns the gradient
+    of a matrix into the nearest orthogonal one, so that all directions move alike; AdamW keeps the
+    embeddings and vectors. Each group remembers its highest learning rate as `peak`.
+    Source: Loshchilov & Hutter 2019; Jordan et al. 2024; which weights decay follows Radford et al.
+    2019. Raises ValueError if Muon is asked for and the model has no blocks.
     """
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    hidden = _matrices_of_blocks(model) if config.muon_learning_rate > 0 else []
+    apart = {id(p) for p in hidden}
+    matrices = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in apart]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
     betas = (config.beta_1, config.beta_2)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas)
+    chosen: Optimisers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas)]
+    if hidden:
+        rate, decay = config.muon_learning_rate, config.weight_decay
+        chosen.append(torch.optim.Muon(hidden, lr=rate, weight_decay=decay))
+    for optimiser in chosen:
+        for group in optimiser.param_groups:
+            group["peak"] = group["lr"]
+    return chosen
+
+
+def _matrices_of_blocks(model: nn.Module) -> list[nn.Parameter]:
+    blocks = getattr(model, "blocks", None)
+    if not isinstance(blocks, nn.Module):
+        raise ValueError(
+            "expected a model with `blocks`, whose matrices Muon trains, got "
+            f"{type(model).__name__}: set muon_learning_rate to 0"
+        )
+    return [p for p in blocks.parameters() if p.ndim == 2]
