@@ -1,25 +1,33 @@
-"""How far models stay above the truth on TinyWorld, where the truth is known.
+"""What models learn of TinyWorld: bits above the truth, and what their own stories are worth.
 
-All models read the same training stories and are scored on the same test stories, whose true
-probabilities are known.
+All models read the same training stories. Each is scored on the same test stories, whose true
+probabilities are known, and then writes stories that the judge reads.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from experiments import counting, gpt
 from experiments.counting import Row
+from labkit.generation import generate
 from labkit.metrics import evaluate, ratio_interval
 from labkit.model import LanguageModel
 from labkit.ngram import add_k, count_ngrams, kneser_ney
-from labkit.tinyworld import Story, TinyWorld
-from labkit.tokenizers import CharTokenizer, Tokenizer, encode_documents
+from labkit.tinyworld import Story, TinyWorld, Verdict
+from labkit.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, encode_documents
 from labkit.training import train
 
 TRAIN_STORIES, VAL_STORIES, TEST_STORIES = 40_000, 300, 500
+WRITTEN = 300
+"""Stories that each model writes for the judge."""
+LONGEST_STORY = {"characters": 900, "tokens": 220}
+BPE_SIZE = 1024
+BPE_STORIES = 20_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,11 @@ class Corpus:
     train: list[str]
     val: list[str]
     test: list[Story]
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """The training stories, to tell which stories are new."""
+        return frozenset(self.train)
 
 
 @lru_cache
@@ -40,9 +53,21 @@ def corpus() -> Corpus:
     return Corpus(train_stories, val, list(world.stories(TEST_STORIES, seed=0, split="test")))
 
 
-def excess(model: LanguageModel, tokenizer: Tokenizer, stories: list[Story]) -> Row:
+@lru_cache
+def bpe() -> BPETokenizer:
+    """Learn the tokens that all models on tokens share."""
+    return BPETokenizer.train(corpus().train[:BPE_STORIES], BPE_SIZE)
+
+
+def excess(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    stories: Sequence[Story],
+    *,
+    stride: int | None = None,
+) -> Row:
     """Return bits per character above the truth, story by story, with half its 95 % interval."""
-    score = evaluate(model, tokenizer, [story.text for story in stories])
+    score = evaluate(model, tokenizer, [story.text for story in stories], stride=stride)
     true = [-story.log2_prob for story in stories]
     gap, half = ratio_interval(np.subtract(score.bits, true).tolist(), score.chars)
     return {
@@ -51,6 +76,59 @@ def excess(model: LanguageModel, tokenizer: Tokenizer, stories: list[Story]) -> 
         "excess": round(gap, 4),
         "excess_half": round(half, 4),
     }
+
+
+def write(
+    model: LanguageModel, tokenizer: Tokenizer, n: int, *, seed: int, temperature: float = 1.0
+) -> list[str]:
+    """Let a model write n stories from the beginning."""
+    ids = generate(
+        model,
+        torch.full((n, 1), tokenizer.end),
+        LONGEST_STORY[unit_of(tokenizer)],
+        generator=torch.Generator().manual_seed(seed),
+        temperature=temperature,
+        stop=tokenizer.end,
+    )
+    return [tokenizer.decode(row.tolist()) for row in ids]
+
+
+def unit_of(tokenizer: Tokenizer) -> str:
+    """Say what a token of a tokenizer is."""
+    return "characters" if isinstance(tokenizer, CharTokenizer) else "tokens"
+
+
+def judged(texts: Sequence[str], seen: frozenset[str]) -> Row:
+    """Return what the judge says of stories, as shares."""
+    world = TinyWorld.full("en")
+    verdicts: list[Verdict] = [world.judge(text, seen) for text in texts]
+    shares = {
+        "grammatical": np.mean([verdict.grammatical for verdict in verdicts]),
+        "consistent": np.mean([verdict.consistent for verdict in verdicts]),
+        "resolved": np.mean([verdict.consistent and verdict.complete for verdict in verdicts]),
+        "novel": np.mean([bool(verdict.novel) for verdict in verdicts]),
+    }
+    return {name: round(float(share), 4) for name, share in shares.items()}
+
+
+def counted_rows(orders: dict[str, list[int]]) -> Iterator[Row]:
+    """Count n-grams over characters and over tokens, which here are nearly words."""
+    texts = corpus()
+    for unit, chosen in orders.items():
+        tokenizer = bpe() if unit == "tokens" else CharTokenizer.train(texts.train)
+        started = time.process_time()
+        ids = encode_documents(tokenizer, texts.train)
+        counts = count_ngrams(ids, max(chosen), tokenizer.vocab_size)
+        shared = time.process_time() - started
+        for order in chosen:
+            started = time.process_time()
+            model = kneser_ney(counts, order)
+            seconds = shared + time.process_time() - started
+            row: Row = {"model": f"{order}-gram, {unit}", "unit": unit}
+            row |= excess(model, tokenizer, texts.test)
+            row |= judged(write(model, tokenizer, WRITTEN, seed=1), texts.seen)
+            row |= {"parameters": model.n_parameters, "cpu_seconds": round(seconds, 1)}
+            yield row | {"quick": "yes" if (unit, order) == ("characters", 3) else ""}
 
 
 def league_rows(quick: bool = False) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import counting, gpt, meaning
+from experiments import counting, gpt, learning, meaning
 from labkit.datasets import DatasetError
 from labkit.recorded import write_recording
 
@@ -28,6 +28,11 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "gpt_training": gpt.training_rows,
     "tinyshakespeare": counting.tinyshakespeare_rows,
     "league_tinyworld": meaning.league_rows,
+    "meaning": learning.meaning_rows,
+    "meaning_training": learning.training_rows,
+    "meaning_long": learning.longest_rows,
+    "meaning_places": learning.places_rows,
+    "meaning_sweeps": learning.sweep_rows,
 }
 
 
@@ -53,13 +58,14 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(1)
     missing = 0
     for name in names:
+        made = head(f"python -m experiments.run {name}")
         try:
             rows = list(EXPERIMENTS[name]())
         except DatasetError as error:
             print(f"{name}: not run, the recorded rows stay as they are. {error}", file=sys.stderr)
             missing += 1
             continue
-        write_recording(name, head(f"python -m experiments.run {name}"), rows)
+        write_recording(name, made, rows)
         print(f"{name}: {len(rows)} rows")
     return int(missing == len(names))
 

@@ -1,0 +1,177 @@
+"""Exercises of chapter 46, meaning: a small judge, the excess, a distance, and copying."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labkit.checks import Exercise
+
+Numbers = NDArray[np.float64]
+Event = tuple[str, ...]
+PEOPLE, THINGS = ("Mia", "Ben", "Zoe"), ("kite", "drum")
+
+
+def _happen(event: Event, holder: dict[str, str]) -> bool:
+    """Tell whether an event may happen, and let it happen in any case."""
+    kind, person, thing, *rest = event
+    fits = thing not in holder if kind == "find" else holder.get(thing) == person
+    if kind == "lose":
+        holder.pop(thing, None)
+    else:
+        holder[thing] = rest[0] if kind == "give" else person
+    return fits
+
+
+def _first_fault(events: list[Event]) -> int:
+    holder: dict[str, str] = {}
+    for i, event in enumerate(events):
+        if not _happen(event, holder):
+            return i
+    return -1
+
+
+def _draw_event(rng: np.random.Generator) -> Event:
+    kind = ("find", "lose", "give")[rng.integers(3)]
+    a, b = rng.permutation(PEOPLE)[:2].tolist()
+    thing = THINGS[rng.integers(len(THINGS))]
+    return (kind, a, thing, b) if kind == "give" else (kind, a, thing)
+
+
+def _histories(rng: np.random.Generator) -> Iterator[tuple[list[Event]]]:
+    yield ([("find", "Mia", "kite"), ("give", "Mia", "kite", "Ben"), ("lose", "Ben", "kite")],)
+    yield ([("find", "Mia", "kite"), ("find", "Ben", "kite")],)
+    yield ([],)
+    for _ in range(12):
+        events: list[Event] = []
+        holder: dict[str, str] = {}
+        for _ in range(int(rng.integers(2, 9))):
+            event = _draw_event(rng)
+            trial = dict(holder)
+            if _happen(event, trial):
+                events, holder = [*events, event], trial
+        yield (events,)
+        yield ([*events, _draw_event(rng), _draw_event(rng)],)
+
+
+def _who_gave_is_forgotten(events: list[Event]) -> int:
+    """Never move the thing to the one who got it."""
+    return _first_fault([event[:3] if event[0] == "give" else event for event in events])
+
+
+def _ends_at_the_last(events: list[Event]) -> int:
+    holder: dict[str, str] = {}
+    faults = [i for i, event in enumerate(events) if not _happen(event, holder)]
+    return faults[-1] if faults else -1
+
+
+first_fault = Exercise(
+    name="my_first_fault",
+    points=4,
+    reference=_first_fault,
+    cases=_histories,
+    wrong=(
+        _who_gave_is_forgotten,
+        _ends_at_the_last,
+        lambda events: _first_fault(events) + 1,
+        lambda events: _first_fault([e for e in events if e[0] != "lose"]),
+    ),
+)
+
+
+def _scores(rng: np.random.Generator) -> Iterator[tuple[Numbers, Numbers, Numbers]]:
+    for n in (1, 2, 7, 40):
+        chars = rng.integers(200, 700, n).astype(np.float64)
+        true = -0.15 * chars * rng.uniform(0.8, 1.2, n)
+        yield -true + rng.uniform(1, 90, n), true, chars
+
+
+def _excess(bits: Numbers, log2_probs: Numbers, chars: Numbers) -> float:
+    return float((bits + log2_probs).sum() / chars.sum())
+
+
+excess = Exercise(
+    name="my_excess",
+    points=3,
+    reference=_excess,
+    cases=_scores,
+    tolerance=1e-9,
+    wrong=(
+        lambda bits, log2_probs, chars: float((bits - log2_probs).sum() / chars.sum()),
+        lambda bits, log2_probs, chars: float(((bits + log2_probs) / chars).mean()),
+        lambda bits, log2_probs, chars: float((bits + log2_probs).mean()),
+        lambda bits, log2_probs, chars: float(bits.sum() / chars.sum()),
+    ),
+)
+
+
+def _pairs(rng: np.random.Generator) -> Iterator[tuple[Numbers, Numbers]]:
+    yield np.array([0.5, 0.5]), np.array([0.25, 0.75])
+    yield np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.5, 0.0])
+    for size in (2, 5, 30):
+        p, q = rng.dirichlet(np.full(size, 0.5)), rng.dirichlet(np.ones(size))
+        p[0] = 0.0
+        yield p / p.sum(), q
+
+
+def _kl(true: Numbers, model: Numbers) -> float:
+    some = true > 0
+    return float((true[some] * np.log2(true[some] / model[some])).sum())
+
+
+def _nats(true: Numbers, model: Numbers) -> float:
+    return _kl(true, model) * math.log(2)
+
+
+kl_bits = Exercise(
+    name="my_kl_bits",
+    points=3,
+    reference=_kl,
+    cases=_pairs,
+    tolerance=1e-9,
+    wrong=(
+        _nats,
+        lambda true, model: _kl(model + 1e-300, true + 1e-300),
+        lambda true, model: float(np.abs(true - model).sum() / 2),
+        lambda true, model: _kl(true, np.full_like(true, 1 / len(true))),
+    ),
+)
+
+
+def _texts(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+    yield "to be or", "not to be, or to be"
+    yield "abc", "xyz"
+    yield "", "abc"
+    for size in (12, 30, 60):
+        text, source = ("".join(rng.choice(list("ab "), n)) for n in (size, 3 * size))
+        begin = int(rng.integers(size))
+        yield text[: size // 2] + source[begin : begin + 9] + text[size // 2 :], source
+
+
+def _longest_copy(text: str, source: str) -> int:
+    longest = 0
+    for start in range(len(text)):
+        while start + longest < len(text) and text[start : start + longest + 1] in source:
+            longest += 1
+    return longest
+
+
+def _of_words(text: str, source: str) -> int:
+    return max((len(word) for word in text.split() if word in source), default=0)
+
+
+longest_copy = Exercise(
+    name="my_longest_copy",
+    points=3,
+    reference=_longest_copy,
+    cases=_texts,
+    wrong=(
+        lambda text, source: max(0, _longest_copy(text, source) - 1),
+        lambda text, source: len(text) if text in source else 0,
+        lambda text, source: max(
+            i for i in range(len(text) + 1) if source.startswith(text[:i]) or not i
+        ),
+        _of_words,
+    ),
+)
