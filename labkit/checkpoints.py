@@ -11,13 +11,14 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from labkit.files import write_atomically
+from labkit.functional import attend_rotated
 from labkit.gpt import GPT, GPTConfig
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ GPT_2 = {
 def save_checkpoint(model: GPT, folder: Path) -> None:
     """Write configuration and weights; until both are whole, what the folder held still counts.
 
-    Parts that were given to the model, such as another `attend`, are not saved. Raises ValueError
-    if the folder holds a `config.json` of something else, which would be lost.
+    Parts that were given to the model, such as another `attend`, are not saved: give them to
+    `load_checkpoint` again. Raises ValueError if the folder holds a `config.json` of something
+    else, which would be lost.
     """
     former = None
     with contextlib.suppress(FileNotFoundError):
@@ -69,8 +71,8 @@ def save_checkpoint(model: GPT, folder: Path) -> None:
         (folder / former).unlink(missing_ok=True)
 
 
-def load_checkpoint(folder: Path) -> GPT:
-    """Read a model that `save_checkpoint` wrote.
+def load_checkpoint(folder: Path, **parts: Any) -> GPT:
+    """Read a model that `save_checkpoint` wrote; `parts` are those it was made with.
 
     Raises FileNotFoundError without the two files, and ValueError, naming the folder, if they do
     not hold a GPT, are damaged or do not fit together.
@@ -80,7 +82,7 @@ def load_checkpoint(folder: Path) -> GPT:
     if _file_name(data) != name:
         raise ValueError(f"expected {name} in {folder} as it was saved, got a damaged file")
     try:
-        model = GPT(config, generator=torch.Generator())
+        model = GPT(config, generator=torch.Generator(), **parts)
         model.load_state_dict(safetensors.torch.load(data))
     except (RuntimeError, safetensors.SafetensorError) as error:
         raise ValueError(f"expected weights in {folder} that fit {CONFIG}: {error}") from error
@@ -121,7 +123,15 @@ def _file_name(data: bytes) -> str:
 
 
 def to_hugging_face(model: GPT) -> "GPT2LMHeadModel":
-    """Return a transformers model with the same weights, for its `save_pretrained` and the rest."""
+    """Return a transformers model with the same weights, for its `save_pretrained` and the rest.
+
+    Raises ValueError for a model with rotated attention, which GPT-2 has not.
+    """
+    if any(getattr(part, "attend", None) is attend_rotated for part in model.modules()):
+        raise ValueError(
+            "expected a model with GPT-2's attention, got attend_rotated: as a GPT-2 the same "
+            "weights would compute something else"
+        )
     from transformers import GPT2Config, GPT2LMHeadModel
 
     ours = model.config

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 import labkit.checkpoints
 from labkit.checkpoints import from_hugging_face, load_checkpoint, save_checkpoint, to_hugging_face
-from labkit.functional import cross_entropy
+from labkit.functional import attend_rotated, cross_entropy
 from labkit.generation import generate
 from labkit.gpt import GPT, GPTConfig
 
@@ -92,6 +92,18 @@ def test_what_was_saved_is_loaded_bit_for_bit(seed: int, tmp_path: Path) -> None
     assert all(weights.requires_grad for weights in loaded.parameters())
     assert torch.equal(loaded(some_ids(model)), model.eval()(some_ids(model)))
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+
+
+def test_parts_are_given_again_and_gpt_2_takes_no_rotation(tmp_path: Path) -> None:
+    config = random_config(0)
+    rotated = moved(GPT(config, generator=seeded(), attend=attend_rotated)).eval()
+    save_checkpoint(rotated, tmp_path)
+    ids = some_ids(rotated)
+    again = load_checkpoint(tmp_path, attend=attend_rotated)
+    assert torch.equal(again(ids), rotated(ids))
+    assert not torch.allclose(load_checkpoint(tmp_path)(ids), rotated(ids))
+    with pytest.raises(ValueError, match="GPT-2's attention, got attend_rotated"):
+        to_hugging_face(rotated)
 
 
 def test_a_checkpoint_is_json_and_safetensors(tmp_path: Path) -> None:

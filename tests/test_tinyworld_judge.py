@@ -182,6 +182,13 @@ def test_time_grows_with_length_and_no_faster(unit: str) -> None:
     assert seconds(1_000_000) < 4 * 3 * (short + 0.02)
 
 
+@pytest.mark.parametrize("unit", ["x", '"', "“。", "\x00 ", START])
+def test_ten_megabytes_of_anything_are_judged(unit: str) -> None:
+    verdict = EN.judge(unit * (10_000_000 // len(unit)))
+    assert not verdict.consistent
+    assert not verdict.complete
+
+
 def test_who_was_not_there_does_not_know() -> None:
     """A false belief: Mia leaves, Ben moves the kite, Mia still believes the old place."""
     state = State()
