@@ -1,4 +1,4 @@
-"""Exercises of chapter 46, meaning: a small judge, the excess, a distance, and copying."""
+"""Exercises of chapter 46, meaning: a small judge, the excess, and a distance."""
 
 import math
 from collections.abc import Iterator
@@ -135,43 +135,5 @@ kl_bits = Exercise(
         lambda true, model: _kl(model + 1e-300, true + 1e-300),
         lambda true, model: float(np.abs(true - model).sum() / 2),
         lambda true, model: _kl(true, np.full_like(true, 1 / len(true))),
-    ),
-)
-
-
-def _texts(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
-    yield "to be or", "not to be, or to be"
-    yield "abc", "xyz"
-    yield "", "abc"
-    for size in (12, 30, 60):
-        text, source = ("".join(rng.choice(list("ab "), n)) for n in (size, 3 * size))
-        begin = int(rng.integers(size))
-        yield text[: size // 2] + source[begin : begin + 9] + text[size // 2 :], source
-
-
-def _longest_copy(text: str, source: str) -> int:
-    longest = 0
-    for start in range(len(text)):
-        while start + longest < len(text) and text[start : start + longest + 1] in source:
-            longest += 1
-    return longest
-
-
-def _of_words(text: str, source: str) -> int:
-    return max((len(word) for word in text.split() if word in source), default=0)
-
-
-longest_copy = Exercise(
-    name="my_longest_copy",
-    points=3,
-    reference=_longest_copy,
-    cases=_texts,
-    wrong=(
-        lambda text, source: max(0, _longest_copy(text, source) - 1),
-        lambda text, source: len(text) if text in source else 0,
-        lambda text, source: max(
-            i for i in range(len(text) + 1) if source.startswith(text[:i]) or not i
-        ),
-        _of_words,
     ),
 )
