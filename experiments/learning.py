@@ -13,7 +13,7 @@ from torch import Tensor
 
 from experiments import meaning
 from experiments.counting import Row
-from experiments.places import confident_and_wrong, true_words, wasted_by_kind, word_probs
+from experiments.places import sure_and_wrong, true_words, wasted_by_kind, word_probs
 from labkit.functional import attend_rotated
 from labkit.gpt import GPT, GPTConfig
 from labkit.model import LanguageModel
@@ -40,15 +40,18 @@ LONG = TrainConfig(
 MIDDLE, SHORT = (replace(LONG, steps=steps) for steps in (1200, 300))
 LONGEST = replace(LONG, steps=24_000, evaluate_every=1000)
 LONGEST_STORIES, LONGEST_MOMENTS = 200_000, (0, 1000, 3000, 6000, 12_000, 18_000)
-"""Most of an hour, on so many stories that hardly any is read twice."""
+"""Most of an hour, on so many stories that each is read about one and a half times."""
 COOL = 0.7
+"""The temperature at which the longest-trained model writes a second time."""
 SWEEP = replace(LONG, steps=1500, evaluate_every=1500)
 MOMENTS = (0, 100, 200, 400, 800, 1600, 3200, 4800, 6400, 8000, 10_000, 12_000)
 FIRST_LOOK = 100
 LOOKED_AT = 10
 """Test stories that are compared with the truth token by token."""
 CONTEXTS = (4, 16, 64)
+"""Tokens that a GPT of the sweep sees; the others see the whole story."""
 FEWER = (10_000, 2500, 625, 156)
+"""Stories that a GPT of the sweep reads, each a quarter of the number before."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def trained(
 
 @lru_cache
 def long_training() -> tuple[Snapshot, ...]:
-    """Train once for all that is measured of the longest training."""
+    """Train once for all that is measured of the long training."""
     return tuple(trained(LONG, meaning.corpus().train, MOMENTS))
 
 
@@ -126,7 +129,7 @@ def written(model: GPT, n: int, temperature: float = 1.0) -> list[str]:
 
 
 def training_rows(quick: bool = False) -> Iterator[Row]:
-    """Follow the longest training: what is learned first?"""
+    """Follow the long training: what is learned first?"""
     texts = meaning.corpus()
     words = frozenset(word for text in texts.train for word in text.split())
     looks = iter(long_training()) if not quick else first_looks()
@@ -136,7 +139,7 @@ def training_rows(quick: bool = False) -> Iterator[Row]:
         row |= meaning.judged(stories, texts.seen)
         row |= meaning.excess(look.model, meaning.bpe(), texts.test[:100])
         row |= wasted_by_kind(look.model, meaning.bpe(), texts.test[:LOOKED_AT])
-        wrong = confident_and_wrong(look.model, meaning.bpe(), texts.test[:LOOKED_AT])
+        wrong = sure_and_wrong(look.model, meaning.bpe(), texts.test[:LOOKED_AT])
         row |= {"sure_and_wrong": round(len([*wrong]) / LOOKED_AT, 3)}
         yield row | {"quick": "yes" if look.step == FIRST_LOOK else ""}
 
@@ -153,14 +156,15 @@ def _at(look: Snapshot) -> Row:
 def longest_rows(quick: bool = False) -> Iterator[Row]:
     """Train for most of an hour, and see how many stories are consistent then.
 
-    The quick row is the untrained model's, which has read no story yet.
+    The quick row is the untrained model's, which has read no story yet and of whose noise a few
+    samples tell as much as many.
     """
-    n_stories = meaning.TRAIN_STORIES if quick else LONGEST_STORIES
+    n_stories, n_written = (1000, 20) if quick else (LONGEST_STORIES, meaning.WRITTEN)
     world = TinyWorld.full("en")
     texts = [story.text for story in world.stories(n_stories, seed=0)]
     for look in trained(LONGEST, texts, LONGEST_MOMENTS):
-        stories, seen = written(look.model, meaning.WRITTEN), frozenset(texts)
-        cool = meaning.judged(written(look.model, meaning.WRITTEN, COOL), seen)
+        stories, seen = written(look.model, n_written), frozenset(texts)
+        cool = meaning.judged(written(look.model, n_written, COOL), seen)
         row = _at(look) | meaning.judged(stories, seen) | {"consistent_cool": cool["consistent"]}
         row |= meaning.excess(look.model, meaning.bpe(), meaning.corpus().test)
         yield row | {"quick": "yes" if look.step == 0 else ""}
@@ -169,7 +173,7 @@ def longest_rows(quick: bool = False) -> Iterator[Row]:
 
 
 def first_looks() -> Iterator[Snapshot]:
-    """Train as the longest training begins, and yield the snapshot that is measured again."""
+    """Train as the long training begins, and yield the snapshot that is measured again."""
     for look in trained(LONG, meaning.corpus().train, [FIRST_LOOK]):
         yield look
         return
@@ -197,7 +201,7 @@ def shuffled_stories() -> list[str]:
 def sweep_rows(quick: bool = False) -> Iterator[Row]:
     """Vary what is visible, how much is read, and whether the order of sentences is kept.
 
-    A trigram on tokens is counted beside each GPT: it takes a second, and often tells the same.
+    N-grams are counted beside the GPTs, on the same stories.
     """
     stories = meaning.corpus().train
     cases: list[tuple[str, int, Sequence[str]]] = [
@@ -255,7 +259,7 @@ WRONG_PLACES = 12
 
 
 def places_rows(quick: bool = False) -> Iterator[Row]:
-    """Put models beside the truth at chosen places, and find where the best is surely wrong."""
+    """Put models beside the truth at chosen places; find where the long-trained is surely wrong."""
     test, tokenizer = meaning.corpus().test, meaning.bpe()
     ids = encode_documents(tokenizer, meaning.corpus().train)
     counts = count_ngrams(ids, 3 if quick else 8, meaning.BPE_SIZE)
@@ -281,9 +285,9 @@ def places_rows(quick: bool = False) -> Iterator[Row]:
 
 
 def _wrong_places(model: GPT) -> Iterator[Row]:
-    """Name the first places where the best model is sure of a word that cannot stand there."""
+    """Name the first places where a model is sure of a word that cannot stand there."""
     stories, name = meaning.corpus().test[LOOKED_AT:], f"GPT, {LONG.steps:,} steps"
-    found = confident_and_wrong(model, meaning.bpe(), stories)
+    found = sure_and_wrong(model, meaning.bpe(), stories)
     for i, (prefix, true, said, prob) in enumerate(islice(found, WRONG_PLACES), start=1):
         row: Row = {"place": f"wrong {i}", "about": f"the story goes on with{true}"}
         row |= {"before": prefix, "word": said.strip(), "source": name}

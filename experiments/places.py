@@ -18,8 +18,6 @@ KINDS = ("first", "again", "inside", "other")
 """Names, places, things and adjectives at their first mention and when mentioned again; tokens
 inside a word; all other words and signs."""
 WORD = re.compile(r"[A-Za-z]+")
-SEEN_AS_POSSIBLE = 1e-9
-"""What lies below is rounding: the truth of another word is an exact zero."""
 
 
 @cache
@@ -104,11 +102,18 @@ def word_probs(
     model: LanguageModel, tokenizer: Tokenizer, prefix: str, words: Sequence[str]
 ) -> list[float]:
     """Return what a model gives each word, as the whole next word, after a prefix."""
-    return [_word_prob(model, tokenizer, prefix, word) for word in words]
+    goes_on = _begin_with_a_letter(tokenizer)
+    return [_word_prob(model, tokenizer, prefix, word, goes_on) for word in words]
 
 
 @torch.no_grad()
-def _word_prob(model: LanguageModel, tokenizer: Tokenizer, prefix: str, word: str) -> float:
+def _word_prob(
+    model: LanguageModel, tokenizer: Tokenizer, prefix: str, word: str, goes_on: torch.Tensor
+) -> float:
+    """Multiply along the tokens of a word, and by the probability that none of `goes_on` follows.
+
+    `goes_on`, (V,), tells which tokens would make the word longer.
+    """
     before, ids = tokenizer.encode(prefix), tokenizer.encode(f"{prefix} {word}")
     whole = torch.tensor([[tokenizer.end, *ids]])
     if model.context_length is not None:
@@ -116,17 +121,16 @@ def _word_prob(model: LanguageModel, tokenizer: Tokenizer, prefix: str, word: st
     logs = model(whole)[0].float().log_softmax(dim=-1)
     n = len(ids) - len(before)
     spelled = sum(float(logs[-1 - n + i, ids[len(before) + i]]) for i in range(n))
-    goes_on = float(logs[-1].exp()[_continues(tokenizer)].sum())
-    return math.exp(spelled) * max(0.0, 1 - goes_on)
+    return math.exp(spelled) * max(0.0, 1 - float(logs[-1].exp()[goes_on].sum()))
 
 
-def _continues(tokenizer: Tokenizer) -> torch.Tensor:
-    """Tell which tokens begin with a letter and so would make a word longer: (V,)."""
+def _begin_with_a_letter(tokenizer: Tokenizer) -> torch.Tensor:
+    """Tell which tokens begin with a letter: (V,)."""
     labels = [tokenizer.label(i) for i in range(tokenizer.vocab_size)]
     return torch.tensor([label[:1].isalpha() for label in labels])
 
 
-def confident_and_wrong(
+def sure_and_wrong(
     model: LanguageModel, tokenizer: Tokenizer, stories: Sequence[Story], least: float = 0.5
 ) -> Iterator[tuple[str, str, str, float]]:
     """Yield (prefix, true word, model's word, its probability) where that word is impossible.
@@ -149,7 +153,4 @@ def confident_and_wrong(
 
 def _possible(prefix: str, piece: str) -> bool:
     """Tell whether a piece of text can follow."""
-    for i, char in enumerate(piece):
-        if true_next(prefix + piece[:i]).get(char, 0.0) < SEEN_AS_POSSIBLE:
-            return False
-    return True
+    return all(char in true_next(prefix + piece[:i]) for i, char in enumerate(piece))

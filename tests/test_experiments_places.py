@@ -1,7 +1,7 @@
 """A model beside the truth: wasted bits are shared out exactly, and no place is misjudged."""
 
 import math
-from collections import Counter
+from collections import defaultdict
 from functools import lru_cache
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import Tensor
 from experiments.learning import shuffled, spelled
 from experiments.places import (
     KINDS,
-    confident_and_wrong,
     kinds,
     spans,
+    sure_and_wrong,
     true_bits,
     true_words,
     wasted_by_kind,
@@ -92,9 +92,9 @@ def test_the_next_words_are_those_of_the_world_and_whole() -> None:
     assert sum(words.values()) == pytest.approx(1)
     assert {"kitchen", "forest"} < words.keys()
     assert "for" not in words
-    letters = Counter[str]()
+    letters: defaultdict[str, float] = defaultdict(float)
     for word, prob in words.items():
-        letters[word[0]] += prob  # type: ignore[assignment]
+        letters[word[0]] += prob
     assert letters == pytest.approx(TinyWorld.full("en").next_distribution(f"{PREFIX} "))
 
 
@@ -112,7 +112,7 @@ def test_a_models_words_are_scored_as_whole_words() -> None:
 
 def test_a_certain_word_is_wrong_just_where_it_is_impossible() -> None:
     story = stories(1, "test")[0]
-    found = [*confident_and_wrong(Says(" Leo"), bpe(), [story])]
+    found = [*sure_and_wrong(Says(" Leo"), bpe(), [story])]
     world = TinyWorld.full("en")
     for prefix, true, said, prob in found:
         assert story.text.startswith(prefix + true)
@@ -129,7 +129,7 @@ def test_a_certain_word_is_wrong_just_where_it_is_impossible() -> None:
 
 
 def test_a_model_that_is_not_sure_is_never_surely_wrong() -> None:
-    assert not [*confident_and_wrong(trigram(), bpe(), stories(1, "test"), least=1.01)]
+    assert not [*sure_and_wrong(trigram(), bpe(), stories(1, "test"), least=1.01)]
 
 
 def test_shuffling_keeps_every_sentence_and_changes_the_order() -> None:
