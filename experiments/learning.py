@@ -247,14 +247,15 @@ def _learned(kind: str, value: int, stories: Sequence[str], context_length: int)
 
 
 CHOSEN = (
-    (9, "afternoon, Paul was in the", "where Paul is, never said before"),
-    (3, "He had a white", "what he has, never said before"),
-    (3, "Soon Oscar went back to the", "where Oscar was 340 characters ago"),
-    (3, "He thought that the drum was still in the", "where Oscar believes the drum to be"),
-    (3, "Your white drum is in the", "where the drum is, as Noah knows"),
-    (11, "on an orange spinning top for", "whose birthday it is"),
+    (9, "afternoon, Paul was in the", "where Paul is, never said before", ""),
+    (3, "He had a white", "what he has, never said before", ""),
+    (3, "Soon Oscar went back to the", "where Oscar was at the beginning", ""),
+    (3, "He thought that the drum was still in the", "where Oscar believes the drum to be", "box"),
+    (3, "Your white drum is in the", "where the drum is, as Noah knows", "chest"),
+    (11, "on an orange spinning top for", "whose birthday it is", ""),
 )
-"""A test story, the words up to which it is read, and what the next word tells."""
+"""A test story, the words up to which it is read, what the next word tells, and a word that is
+impossible there but tempting."""
 WRONG_PLACES = 12
 
 
@@ -268,10 +269,10 @@ def places_rows(quick: bool = False) -> Iterator[Row]:
         looks = {look.step: look.model for look in long_training()}
         models |= {"8-gram": kneser_ney(counts, 8)}
         models |= {f"GPT, {step:,} steps": looks[step] for step in (400, 1600, LONG.steps)}
-    for place, (number, upto, about) in enumerate(CHOSEN[:1] if quick else CHOSEN, start=1):
+    for place, (number, upto, about, wrong) in enumerate(CHOSEN[: 1 if quick else None], start=1):
         text = test[number].text
         prefix = text[: text.index(upto) + len(upto)]
-        true = true_words(prefix)
+        true = true_words(prefix) | ({wrong: 0.0} if wrong else {})
         told = {name: word_probs(m, tokenizer, prefix, [*true]) for name, m in models.items()}
         told = {"truth": list(true.values())} | told
         for source, word, prob in _flat(told, [*true]):
