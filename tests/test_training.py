@@ -141,6 +141,7 @@ def test_the_learning_rate_rises_then_falls_within_its_bounds(
         ({"evaluation_batches": 0}, r"evaluation_batches of at least 1, got 0"),
         ({"warmup_steps": -1}, r"warmup_steps of at least 0, got -1"),
         ({"patience": -1}, r"patience of at least 0, got -1"),
+        ({"learning_rate": 0.0, "final_learning_rate": 0.0}, r"learning_rate above 0, got 0.0"),
         ({"muon_learning_rate": -0.1}, r"muon_learning_rate ≥ 0, got -0.1"),
         ({"warmup_steps": 6}, r"fewer warm-up steps than steps, got 6 of 6"),
         ({"final_learning_rate": 0.2}, r"got 0\.2 and 0\.1"),

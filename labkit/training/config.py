@@ -63,6 +63,8 @@ class TrainConfig:
             raise ValueError(
                 f"expected clip above 0, got {self.clip}: for no clipping write float('inf')"
             )
+        if self.learning_rate <= 0:
+            raise ValueError(f"expected learning_rate above 0, got {self.learning_rate}")
         if self.muon_learning_rate < 0:
             raise ValueError(f"expected muon_learning_rate ≥ 0, got {self.muon_learning_rate}")
         if self.warmup_steps >= self.steps:
