@@ -76,7 +76,7 @@ def against_transformers() -> Iterator[Measurement]:
             d_model=width,
         )
         steps = WARM_UP + ROUNDS * STEPS_PER_ROUND
-        recipe = TrainConfig(steps=steps, batch_size=batch_size, context_length=context)
+        recipe = TrainConfig(max_steps=steps, batch_size=batch_size, context_length=context)
         model = GPT(config, generator=torch.Generator().manual_seed(0))
         ours, theirs = Trainee(model, recipe), Trainee(LogitsOnly(model), recipe)
         setting = f"{layers} layers of width {width}, batch {batch_size} × {context}, one thread"

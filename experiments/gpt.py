@@ -15,7 +15,7 @@ from labkit.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, encode_doc
 from labkit.training import TrainConfig, train
 
 RECIPE = TrainConfig(
-    steps=2600,
+    max_steps=2600,
     batch_size=16,
     context_length=64,
     learning_rate=3e-3,
@@ -101,7 +101,7 @@ def league_rows() -> Iterator[Row]:
     for name in (CHARACTERS, TOKENS):
         text = shakespeare(name)
         model = model_for(text)
-        recipe = replace(RECIPES[name], evaluate_every=RECIPE.steps)
+        recipe = replace(RECIPES[name], evaluate_every=RECIPE.max_steps)
         started = time.process_time()
         *_, last = train(model, text.train_ids, text.val_ids, recipe)
         seconds = time.process_time() - started

@@ -25,7 +25,7 @@ from labkit.training import TrainConfig, train
 CONTEXT = 192
 """Tokens; the longest stories have about as many."""
 LONG = TrainConfig(
-    steps=12_000,
+    max_steps=12_000,
     batch_size=8,
     context_length=CONTEXT,
     learning_rate=6e-3,
@@ -37,13 +37,13 @@ LONG = TrainConfig(
     evaluation_batches=5,
     seed=0,
 )
-MIDDLE, SHORT = (replace(LONG, steps=steps) for steps in (1200, 300))
-LONGEST = replace(LONG, steps=24_000, evaluate_every=1000)
+MIDDLE, SHORT = (replace(LONG, max_steps=steps) for steps in (1200, 300))
+LONGEST = replace(LONG, max_steps=24_000, evaluate_every=1000)
 LONGEST_STORIES, LONGEST_MOMENTS = 200_000, (0, 1000, 3000, 6000, 12_000, 18_000)
 """Most of an hour, on so many stories that each is read about one and a half times."""
 COOL = 0.7
 """The temperature at which the longest-trained model writes a second time."""
-SWEEP = replace(LONG, steps=1500, evaluate_every=1500)
+SWEEP = replace(LONG, max_steps=1500, evaluate_every=1500)
 MOMENTS = (0, 100, 200, 400, 800, 1600, 3200, 4800, 6400, 8000, 10_000, 12_000)
 FIRST_LOOK = 100
 LOOKED_AT = 10
@@ -95,7 +95,7 @@ def trained(
     model = new_gpt(recipe.context_length)
     recipe = replace(recipe, begin_at=begin)
     for record in train(model, encoded(stories), encoded(meaning.corpus().val), recipe):
-        if record.step in moments or record.step == recipe.steps:
+        if record.step in moments or record.step == recipe.max_steps:
             frozen = copy.deepcopy(model).eval()
             times = {"cpu_seconds": record.cpu_seconds, "val_loss": record.val_loss}
             yield Snapshot(step=record.step, model=frozen, train_loss=record.train_loss, **times)
@@ -116,7 +116,7 @@ def meaning_rows(quick: bool = False) -> Iterator[Row]:
     texts = meaning.corpus()
     for recipe in (SHORT, MIDDLE, LONG):
         last = long_training()[-1] if recipe is LONG else [*trained(recipe, texts.train)][-1]
-        row: Row = {"model": f"GPT, {recipe.steps:,} steps", "unit": "tokens"}
+        row: Row = {"model": f"GPT, {recipe.max_steps:,} steps", "unit": "tokens"}
         row |= meaning.excess(last.model, meaning.bpe(), texts.test)
         row |= meaning.judged(written(last.model, meaning.WRITTEN), texts.seen)
         row |= {"parameters": last.model.n_parameters, "cpu_seconds": round(last.cpu_seconds, 1)}
@@ -268,7 +268,7 @@ def places_rows(quick: bool = False) -> Iterator[Row]:
     if not quick:
         looks = {look.step: look.model for look in long_training()}
         models |= {"8-gram": kneser_ney(counts, 8)}
-        models |= {f"GPT, {step:,} steps": looks[step] for step in (400, 1600, LONG.steps)}
+        models |= {f"GPT, {step:,} steps": looks[step] for step in (400, 1600, LONG.max_steps)}
     for place, (number, upto, about, wrong) in enumerate(CHOSEN[: 1 if quick else None], start=1):
         text = test[number].text
         prefix = text[: text.index(upto) + len(upto)]
@@ -282,12 +282,12 @@ def places_rows(quick: bool = False) -> Iterator[Row]:
             if is_quick or not quick:
                 yield row
     if not quick:
-        yield from _wrong_places(looks[LONG.steps])
+        yield from _wrong_places(looks[LONG.max_steps])
 
 
 def _wrong_places(model: GPT) -> Iterator[Row]:
     """Name the first places where a model is sure of a word that cannot stand there."""
-    stories, name = meaning.corpus().test[LOOKED_AT:], f"GPT, {LONG.steps:,} steps"
+    stories, name = meaning.corpus().test[LOOKED_AT:], f"GPT, {LONG.max_steps:,} steps"
     found = sure_and_wrong(model, meaning.bpe(), stories)
     for i, (prefix, true, said, prob) in enumerate(islice(found, WRONG_PLACES), start=1):
         row: Row = {"place": f"wrong {i}", "about": f"the story goes on with{true}"}

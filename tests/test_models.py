@@ -39,7 +39,7 @@ def small_gpt(ids: NDArray[np.int64], vocab_size: int, **parts: Any) -> GPT:
     )
     model = GPT(config, generator=torch.Generator().manual_seed(0), **parts)
     stream = torch.from_numpy(ids)
-    recipe = TrainConfig(steps=60, batch_size=16, context_length=12, learning_rate=1e-2)
+    recipe = TrainConfig(max_steps=60, batch_size=16, context_length=12, learning_rate=1e-2)
     for _ in train(model, stream, stream, recipe):
         pass
     return model

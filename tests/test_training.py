@@ -25,7 +25,7 @@ from labkit.training.optimiser import learning_rate, make_optimisers
 
 V = 8
 SHORT = TrainConfig(
-    steps=6,
+    max_steps=6,
     batch_size=3,
     context_length=5,
     learning_rate=0.1,
@@ -84,7 +84,7 @@ def comparable(records: list[Record]) -> str:
 
 # Ten updates from 1 down to 0.2, the first two on the way up.
 SCHEDULE = TrainConfig(
-    steps=10,
+    max_steps=10,
     batch_size=1,
     context_length=1,
     warmup_steps=2,
@@ -116,7 +116,7 @@ def test_the_learning_rate_rises_then_falls_within_its_bounds(
 ) -> None:
     config = replace(
         SCHEDULE,
-        steps=steps,
+        max_steps=steps,
         warmup_steps=min(warmup, steps - 1),
         learning_rate=highest,
         final_learning_rate=highest * share,
@@ -134,7 +134,7 @@ def test_the_learning_rate_rises_then_falls_within_its_bounds(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"steps": 0}, r"steps of at least 1, got 0"),
+        ({"max_steps": 0}, r"max_steps of at least 1, got 0"),
         ({"batch_size": -1}, r"batch_size of at least 1, got -1"),
         ({"context_length": 0}, r"context_length of at least 1, got 0"),
         ({"evaluate_every": 0}, r"evaluate_every of at least 1, got 0"),
@@ -233,7 +233,7 @@ def test_training_begins_where_the_configuration_says() -> None:
     )
     seen = []
     hook = model.register_forward_pre_hook(lambda _, args: seen.append(args[0][:, 0]))
-    config = TrainConfig(steps=3, batch_size=4, context_length=4, begin_at=4)
+    config = TrainConfig(max_steps=3, batch_size=4, context_length=4, begin_at=4)
     list(train(model, ids, ids, config))
     hook.remove()
     assert seen
@@ -258,7 +258,7 @@ def test_a_short_text_is_refused_whichever_it_is(short: int) -> None:
 
 def test_the_loss_falls_to_almost_nothing_on_a_text_that_repeats() -> None:
     model = small_gpt()
-    config = replace(SHORT, steps=160, batch_size=8, learning_rate=0.02, evaluate_every=40)
+    config = replace(SHORT, max_steps=160, batch_size=8, learning_rate=0.02, evaluate_every=40)
     records = run(model, config, ROUND)
     losses = [record.val_loss for record in records]
     assert losses == sorted(losses, reverse=True)
@@ -269,10 +269,10 @@ def test_the_loss_falls_to_almost_nothing_on_a_text_that_repeats() -> None:
 
 
 def test_records_come_before_the_first_update_and_at_the_end() -> None:
-    records = run(Table(), replace(SHORT, steps=7, evaluate_every=3))
+    records = run(Table(), replace(SHORT, max_steps=7, evaluate_every=3))
     assert [record.step for record in records] == [0, 3, 6, 7]
     assert [record.tokens for record in records] == [0, 45, 90, 105]
-    rates = [learning_rate(step, replace(SHORT, steps=7)) for step in (0, 2, 5, 6)]
+    rates = [learning_rate(step, replace(SHORT, max_steps=7)) for step in (0, 2, 5, 6)]
     assert [record.learning_rate for record in records] == rates
     first = records[0]
     assert first.val_loss == pytest.approx(math.log(V))
@@ -372,7 +372,7 @@ def test_what_the_reader_draws_changes_nothing_nor_does_training_for_the_reader(
 def test_the_held_out_pieces_are_the_same_each_time_and_weigh_the_same() -> None:
     model, ids = small_gpt(), random_ids()
     loss = evaluation_loss(model, ids, SHORT)
-    assert evaluation_loss(model, ids, replace(SHORT, seed=9, steps=50)) == loss
+    assert evaluation_loss(model, ids, replace(SHORT, seed=9, max_steps=50)) == loss
     places = seeded(1)
     batches = [draw_batch(ids, 3, 5, places) for _ in range(2)]
     by_hand = [float(cross_entropy(model(x), y).detach()) for x, y in batches]
@@ -390,7 +390,7 @@ def noisy_texts() -> tuple[Tensor, Tensor]:
 
 
 OVERFITTING = TrainConfig(
-    steps=400,
+    max_steps=400,
     batch_size=8,
     context_length=20,
     learning_rate=0.1,
@@ -413,7 +413,7 @@ def test_early_stopping_ends_when_nothing_improves_and_restores_the_best() -> No
     best = losses.index(min(losses))
     assert best > 0
     assert len(seen) == best + 1 + OVERFITTING.patience
-    assert (len(seen) - 1) * OVERFITTING.evaluate_every < OVERFITTING.steps
+    assert (len(seen) - 1) * OVERFITTING.evaluate_every < OVERFITTING.max_steps
     assert equal(weights_of(model), seen[best][1])
     assert not equal(weights_of(model), seen[-1][1])
     assert evaluation_loss(model, noisy_texts()[1], OVERFITTING) == min(losses)
@@ -430,7 +430,7 @@ def test_the_best_is_restored_when_the_steps_run_out_first() -> None:
 
 def test_without_patience_the_last_weights_stay() -> None:
     model = Table()
-    config = replace(OVERFITTING, patience=0, steps=100)
+    config = replace(OVERFITTING, patience=0, max_steps=100)
     seen = observed(model, train(model, *noisy_texts(), config))
     assert min(loss for loss, _ in seen) < seen[-1][0]
     assert equal(weights_of(model), seen[-1][1])
@@ -473,7 +473,7 @@ def test_processor_time_leaves_out_what_the_reader_does(monkeypatch: pytest.Monk
 
 
 def test_training_ends_when_the_processor_time_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(SHORT, steps=100, evaluate_every=50, max_cpu_seconds=12)
+    config = replace(SHORT, max_steps=100, evaluate_every=50, max_cpu_seconds=12)
     model = Slow(Clock(monkeypatch))
     records = list(train(model, random_ids(), random_ids(), config))
     assert [record.step for record in records] == [0, 11]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 LEAST = {
-    "steps": 1,
+    "max_steps": 1,
     "batch_size": 1,
     "context_length": 1,
     "evaluate_every": 1,

@@ -52,9 +52,9 @@ def train(
     started, norm = time.process_time(), float("nan")
     losses: list[float] = []
     best = _Best(model, config.patience)
-    for step in range(config.steps + 1):
+    for step in range(config.max_steps + 1):
         used = time.process_time() - started
-        last = step == config.steps or used > config.max_cpu_seconds
+        last = step == config.max_steps or used > config.max_cpu_seconds
         if last or step % config.evaluate_every == 0:
             record = Record(
                 step=step,

@@ -13,14 +13,14 @@ Optimisers = list[torch.optim.Optimizer]
 def learning_rate(step: int, config: TrainConfig) -> float:
     """Return the learning rate of an update, counted from 0: a line up, then half a cosine down.
 
-    >>> config = TrainConfig(steps=3, batch_size=1, context_length=1, warmup_steps=1,
+    >>> config = TrainConfig(max_steps=3, batch_size=1, context_length=1, warmup_steps=1,
     ...                      learning_rate=1.0, final_learning_rate=0.0)
     >>> [round(learning_rate(step, config), 3) for step in range(4)]
     [1.0, 1.0, 0.5, 0.0]
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / (config.steps - config.warmup_steps)
+    progress = (step - config.warmup_steps) / (config.max_steps - config.warmup_steps)
     above = (config.learning_rate - config.final_learning_rate) / 2
     return config.final_learning_rate + above * (1 + math.cos(math.pi * min(progress, 1.0)))
 

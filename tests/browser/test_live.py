@@ -212,7 +212,7 @@ from labkit.training import TrainConfig, train
 ids = torch.arange(400) % 7
 config = GPTConfig(vocab_size=7, context_length=8, n_layers=1, n_heads=1, d_model=8)
 model = GPT(config, generator=torch.Generator().manual_seed(0))
-plan = TrainConfig(steps=20, batch_size=4, context_length=8, evaluate_every=2)
+plan = TrainConfig(max_steps=20, batch_size=4, context_length=8, evaluate_every=2)
 
 
 def slowed(records):
