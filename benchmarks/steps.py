@@ -17,7 +17,7 @@ from labkit.gpt import GPT, GPTConfig
 from labkit.training import TrainConfig
 from labkit.training.batches import draw_batch
 from labkit.training.loop import update
-from labkit.training.optimiser import make_optimisers
+from labkit.training.state import State
 
 SIZES = ((4, 128, 4, 12, 64), (6, 192, 6, 8, 128))
 """Layers, width, heads, batch, context."""
@@ -42,22 +42,18 @@ class LogitsOnly(nn.Module):
 
 
 class Trainee:
-    """A model and its optimisers, which make the same updates whenever they are asked."""
+    """A model in training, which makes the same updates whenever it is asked."""
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         """Begin before the first step."""
-        self.model, self.config, self.step = model, config, 0
-        self.optimisers = make_optimisers(model, config)
-        self.order = torch.Generator().manual_seed(config.seed)
+        self.config, self.state = config, State(model, config)
 
     def train(self, ids: Tensor, n_steps: int) -> float:
         """Make some updates and return the loss before the last one, in nats."""
-        loss = float("nan")
         for _ in range(n_steps):
-            batch = draw_batch(ids, self.config.batch_size, self.config.context_length, self.order)
-            loss, _ = update(self.model, self.optimisers, batch, self.step, self.config)
-            self.step += 1
-        return loss
+            sizes = (self.config.batch_size, self.config.context_length)
+            update(self.state, draw_batch(ids, *sizes, self.state.order))
+        return float(self.state.numbers["losses"][-1])
 
 
 def against_transformers() -> Iterator[Measurement]:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
 CONFIG = "config.json"
-WEIGHTS = re.compile(r"model-[0-9a-f]{16}\.safetensors")
+TENSORS = re.compile(r"(model|training)-[0-9a-f]{16}\.safetensors")
 
 HUGGING_FACE_NAMES = {
     "tokens": "wte",
@@ -58,17 +59,29 @@ def save_checkpoint(model: GPT, folder: Path) -> None:
     `load_checkpoint` again. Raises ValueError if the folder holds a `config.json` of something
     else, which would be lost.
     """
-    former = None
+    write_checkpoint(folder, asdict(model.config), model.state_dict())
+
+
+def write_checkpoint(
+    folder: Path,
+    config: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    training: tuple[Mapping[str, Any], Mapping[str, Tensor]] | None = None,
+) -> None:
+    """Write what `save_checkpoint` writes, and in `training` numbers and tensors to go on with.
+
+    Raises what `save_checkpoint` raises, and OSError, the former checkpoint intact.
+    """
+    former = set()
     with contextlib.suppress(FileNotFoundError):
-        _, former = _read_config(folder)
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    data = safetensors.torch.save(weights)
-    name = _file_name(data)
-    write_atomically(folder / name, data)
-    saved = {"model": asdict(model.config), "weights": name}
+        former = _files(_read_config(folder))
+    saved: dict[str, Any] = {"model": config, "weights": _write(folder, "model", weights)}
+    if training is not None:
+        numbers, tensors = training
+        saved["training"] = {**numbers, "tensors": _write(folder, "training", tensors)}
     write_atomically(folder / CONFIG, json.dumps(saved, indent=1) + "\n")
-    if former is not None and former != name:
-        (folder / former).unlink(missing_ok=True)
+    for name in former - _files(saved):
+        (folder / name).unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path, **parts: Any) -> GPT:
@@ -77,35 +90,71 @@ def load_checkpoint(folder: Path, **parts: Any) -> GPT:
     Raises FileNotFoundError without the two files, and ValueError, naming the folder, if they do
     not hold a GPT, are damaged or do not fit together.
     """
-    config, name = _read_config(folder)
-    data = _read(folder / name)
-    if _file_name(data) != name:
-        raise ValueError(f"expected {name} in {folder} as it was saved, got a damaged file")
+    saved = _read_config(folder)
+    weights = _read_tensors(folder, saved["weights"])
     try:
-        model = GPT(config, generator=torch.Generator(), **parts)
-        model.load_state_dict(safetensors.torch.load(data))
-    except (RuntimeError, safetensors.SafetensorError) as error:
+        model = GPT(GPTConfig(**saved["model"]), generator=torch.Generator(), **parts)
+        model.load_state_dict(weights)
+    except RuntimeError as error:
         raise ValueError(f"expected weights in {folder} that fit {CONFIG}: {error}") from error
     return model.eval()
 
 
-def _read_config(folder: Path) -> tuple[GPTConfig, str]:
-    """Return the configuration of a checkpoint and the name of the file with its weights."""
-    text = _read(folder / CONFIG)
+def read_training(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """Read `config.json`, the weights and the tensors that `write_checkpoint` wrote.
+
+    Raises what `load_checkpoint` raises, and ValueError if nothing was saved to go on with.
+    """
+    saved = _read_config(folder)
+    if "training" not in saved:
+        raise ValueError(f"expected a checkpoint of a training run in {folder}, got a model alone")
+    weights, tensors = (
+        _read_tensors(folder, name) for name in (saved["weights"], saved["training"]["tensors"])
+    )
+    return saved, weights, tensors
+
+
+def _files(saved: Mapping[str, Any]) -> set[str]:
+    """Return the names of the files of tensors that a configuration counts on."""
+    return {saved["weights"], *([saved["training"]["tensors"]] if "training" in saved else [])}
+
+
+def _write(folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> str:
+    """Write tensors to a file that is named after its content; return the name."""
+    data = safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()})
+    name = _file_name(kind, data)
+    write_atomically(folder / name, data)
+    return name
+
+
+def _read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """Read a file of tensors; raise ValueError if it is not as it was written."""
+    data = _read(folder / name)
+    if _file_name(name.partition("-")[0], data) != name:
+        raise ValueError(f"expected {name} in {folder} as it was saved, got a damaged file")
     try:
-        saved = json.loads(text)
-        config, name = GPTConfig(**saved["model"]), saved["weights"]
+        return safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"expected {name} in {folder} to hold tensors: {error}") from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """Return what `config.json` says; raise ValueError if `write_checkpoint` did not write it."""
+    try:
+        saved: dict[str, Any] = json.loads(_read(folder / CONFIG))
+        GPTConfig(**saved["model"])
+        strange = [name for name in _files(saved) if not TENSORS.fullmatch(name)]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"expected {CONFIG} in {folder} to be one that save_checkpoint wrote, "
             f"got {type(error).__name__}: {error}; choose another folder"
         ) from error
-    if not (isinstance(name, str) and WEIGHTS.fullmatch(name)):
+    if strange:
         raise ValueError(
-            f"expected {CONFIG} in {folder} to name its file of weights, got {name!r}; "
+            f"expected {CONFIG} in {folder} to name its file of weights, got {strange[0]!r}; "
             "choose another folder"
         )
-    return config, name
+    return saved
 
 
 def _read(path: Path) -> bytes:
@@ -118,8 +167,8 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _file_name(data: bytes) -> str:
-    return f"model-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+def _file_name(kind: str, data: bytes) -> str:
+    return f"{kind}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
 
 
 def to_hugging_face(model: GPT) -> "GPT2LMHeadModel":

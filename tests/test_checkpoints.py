@@ -196,7 +196,7 @@ def flip_a_byte(path: Path) -> None:
 def swap_weights_for_a_pickle(folder: Path) -> None:
     weights = weights_file(folder)
     data = pickle.dumps({"tokens.weight": [1.0]})
-    name = labkit.checkpoints._file_name(data)
+    name = labkit.checkpoints._file_name("model", data)
     weights.unlink()
     (folder / name).write_bytes(data)
     edit_config(folder, lambda saved: saved.update(weights=name))
@@ -209,7 +209,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "damaged",
     ),
     "no byte of weights": (lambda f: weights_file(f).write_bytes(b""), "damaged"),
-    "a pickle as weights": (swap_weights_for_a_pickle, "that fit config.json"),
+    "a pickle as weights": (swap_weights_for_a_pickle, "to hold tensors"),
     "an empty configuration": (lambda f: (f / "config.json").write_bytes(b""), "JSONDecodeError"),
     "half a configuration": (lambda f: os.truncate(f / "config.json", 40), "JSONDecodeError"),
     "no text": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\xfa"), "UnicodeDecodeError"),

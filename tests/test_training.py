@@ -19,9 +19,10 @@ from labkit.functional import cross_entropy
 from labkit.generation import generate
 from labkit.gpt import GPT, GPTConfig
 from labkit.training import Record, TrainConfig, train
-from labkit.training.batches import document_starts, draw_batch
+from labkit.training.batches import Batch, Batches, document_starts, draw_batch
 from labkit.training.loop import evaluation_loss, update
 from labkit.training.optimiser import learning_rate, make_optimisers
+from labkit.training.state import State
 
 V = 8
 SHORT = TrainConfig(
@@ -79,7 +80,20 @@ def equal(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
 
 def comparable(records: list[Record]) -> str:
     """All that has to repeat; as text, so that nan equals nan."""
-    return repr([asdict(record) | {"cpu_seconds": 0} for record in records])
+    used = {"cpu_seconds": 0, "seconds": 0, "peak_memory": 0}
+    return repr([asdict(record) | used for record in records])
+
+
+def updated(model: nn.Module, config: TrainConfig, batch: Batch, step: int = 0) -> State:
+    """Make one update as if `step` of them had been made."""
+    state = State(model, config)
+    state.numbers["step"] = step
+    update(state, batch)
+    return state
+
+
+def loss_on(model: nn.Module, ids: Tensor, config: TrainConfig) -> float:
+    return evaluation_loss(State(model, config), Batches(ids, ids, config))
 
 
 # Ten updates from 1 down to 0.2, the first two on the way up.
@@ -142,10 +156,23 @@ def test_the_learning_rate_rises_then_falls_within_its_bounds(
         ({"warmup_steps": -1}, r"warmup_steps of at least 0, got -1"),
         ({"patience": -1}, r"patience of at least 0, got -1"),
         ({"learning_rate": 0.0, "final_learning_rate": 0.0}, r"learning_rate above 0, got 0.0"),
-        ({"muon_learning_rate": -0.1}, r"muon_learning_rate ≥ 0, got -0.1"),
+        ({"muon_learning_rate": -0.1}, r"muon_learning_rate of at least 0, got -0.1"),
         ({"warmup_steps": 6}, r"fewer warm-up steps than steps, got 6 of 6"),
         ({"final_learning_rate": 0.2}, r"got 0\.2 and 0\.1"),
         ({"clip": 0.0}, r"clip above 0, got 0\.0"),
+        ({"accumulate": 2}, r"batch_size that 2 parts share equally, got 3"),
+        ({"ema_decay": 1.0}, r"ema_decay below 1, got 1\.0"),
+        ({"ema_decay": -0.1}, r"ema_decay of at least 0, got -0\.1"),
+        ({"schedule": "wsd"}, r'cooldown_steps above 0 with the schedule "wsd".*got 0'),
+        ({"cooldown_steps": 2}, r'and 0 with others, got 2 with "cosine"'),
+        (
+            {"schedule": "wsd", "cooldown_steps": 5, "warmup_steps": 2},
+            "got 2 of 6 and 5 to cool down",
+        ),
+        (
+            {"schedule": "exponential", "final_learning_rate": 0.0},
+            "final_learning_rate above 0, got 0",
+        ),
     ],
 )
 def test_a_contradiction_is_refused_with_what_came(wrong: dict[str, Any], message: str) -> None:
@@ -182,9 +209,8 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest() -> None:
 def test_muon_moves_every_direction_of_a_matrix_alike_along_the_same_schedule() -> None:
     config = replace(SHORT, warmup_steps=4, muon_learning_rate=0.5, weight_decay=0.0)
     model = small_gpt()
-    optimisers = make_optimisers(model, config)
     before = weights_of(model)
-    update(model, optimisers, draw_batch(random_ids(), 3, 5, seeded()), 0, config)
+    updated(model, config, draw_batch(random_ids(), 3, 5, seeded()))
     moved = {name: weights - before[name] for name, weights in model.state_dict().items()}
     size = torch.linalg.svdvals(moved["blocks.0.attention.out.weight"]) / (0.5 / 4)
     assert size[2] > 0.5  # the smallest directions have no gradient to follow
@@ -294,10 +320,12 @@ def test_the_first_update_by_hand() -> None:
     """AdamW's first step moves a weight by the learning rate against its gradient's sign."""
     model, config = Table(), replace(SHORT, warmup_steps=4)  # a quarter of the rate, 0.025, first
     batch = (torch.tensor([[0, 1]]), torch.tensor([[1, 2]]))
-    loss, norm = update(model, make_optimisers(model, config), batch, 0, config)
-    assert loss == pytest.approx(math.log(V))
+    numbers = updated(model, config, batch).numbers
+    assert numbers["losses"] == pytest.approx([math.log(V)])
     # Per row with a target: (1/8 - 1) / 2 once and (1/8) / 2 seven times.
-    assert norm == pytest.approx(math.sqrt(2 * (7 / 16) ** 2 + 14 * (1 / 16) ** 2))
+    assert numbers["gradient_norm"] == pytest.approx(
+        math.sqrt(2 * (7 / 16) ** 2 + 14 * (1 / 16) ** 2)
+    )
     expected = torch.zeros(V, V)
     expected[:2] = -0.025
     expected[0, 1] = expected[1, 2] = 0.025
@@ -309,7 +337,7 @@ def test_a_gradient_is_shortened_to_the_limit_and_a_short_one_left() -> None:
     lengths = []
     for clip in (float("inf"), 1e-3):
         model, config = Table(), replace(SHORT, clip=clip)
-        _, told = update(model, make_optimisers(model, config), batch, 0, config)
+        told = updated(model, config, batch).numbers["gradient_norm"]
         assert model.logits.grad is not None
         lengths.append((told, float(model.logits.grad.norm())))
     (whole, unclipped), (before, clipped) = lengths
@@ -336,7 +364,7 @@ def test_dropout_differs_from_step_to_step_and_from_none() -> None:
     losses = []
     for step, dropout in ((0, 0.3), (0, 0.3), (1, 0.3), (0, 0.0)):
         model = small_gpt(dropout)
-        losses.append(update(model, make_optimisers(model, config), batch, step, config)[0])
+        losses += updated(model, config, batch, step).numbers["losses"]
     assert losses[0] == losses[1]
     assert len(set(losses)) == 3
 
@@ -371,8 +399,8 @@ def test_what_the_reader_draws_changes_nothing_nor_does_training_for_the_reader(
 
 def test_the_held_out_pieces_are_the_same_each_time_and_weigh_the_same() -> None:
     model, ids = small_gpt(), random_ids()
-    loss = evaluation_loss(model, ids, SHORT)
-    assert evaluation_loss(model, ids, replace(SHORT, seed=9, max_steps=50)) == loss
+    loss = loss_on(model, ids, SHORT)
+    assert loss_on(model, ids, replace(SHORT, seed=9, max_steps=50)) == loss
     places = seeded(1)
     batches = [draw_batch(ids, 3, 5, places) for _ in range(2)]
     by_hand = [float(cross_entropy(model(x), y).detach()) for x, y in batches]
@@ -416,7 +444,7 @@ def test_early_stopping_ends_when_nothing_improves_and_restores_the_best() -> No
     assert (len(seen) - 1) * OVERFITTING.evaluate_every < OVERFITTING.max_steps
     assert equal(weights_of(model), seen[best][1])
     assert not equal(weights_of(model), seen[-1][1])
-    assert evaluation_loss(model, noisy_texts()[1], OVERFITTING) == min(losses)
+    assert loss_on(model, noisy_texts()[1], OVERFITTING) == min(losses)
 
 
 def test_the_best_is_restored_when_the_steps_run_out_first() -> None:
@@ -436,12 +464,23 @@ def test_without_patience_the_last_weights_stay() -> None:
     assert equal(weights_of(model), seen[-1][1])
 
 
-def test_a_loss_that_is_no_number_counts_as_no_improvement() -> None:
-    model = Table()
-    with torch.no_grad():
-        model.logits.fill_(float("nan"))
-    records = list(train(model, random_ids(), random_ids(), replace(OVERFITTING, patience=2)))
-    assert [record.step for record in records] == [0, 5]
+class Exploding(Table):
+    """A table whose logits become infinite when it is trained for the third time."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        logits = super().forward(ids)
+        return logits * float("inf") if self.training and sum(self.modes) == 3 else logits
+
+
+def test_a_loss_that_is_no_number_ends_the_run_before_it_does_harm() -> None:
+    model = Exploding()
+    records = train(model, ROUND, ROUND, SHORT)
+    first, second = ((next(records).step, weights_of(model)) for _ in range(2))
+    assert (first[0], second[0]) == (0, 2)
+    with pytest.raises(FloatingPointError, match=r"got nan .* at step 2, which was not made"):
+        next(records)
+    assert not equal(first[1], second[1])
+    assert equal(weights_of(model), second[1])
 
 
 class Clock:
@@ -449,7 +488,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("labkit.training.loop.time.process_time", lambda: self.now)
+        monkeypatch.setattr("labkit.training.state.time.process_time", lambda: self.now)
 
 
 class Slow(Table):

@@ -26,12 +26,15 @@ NAN = float("nan")
 def record(step: int, train: float, val: float) -> Record:
     return Record(
         step=step,
+        max_steps=20,
         tokens=100 * step,
         train_loss=train,
         val_loss=val,
         learning_rate=0.0,
         gradient_norm=0.0,
         cpu_seconds=0.5 * step,
+        seconds=0.25 * step,
+        peak_memory=10**9,
     )
 
 
@@ -189,8 +192,9 @@ from labkit.training import Record
 
 def training(stops=False):
     for i in range(3):
-        yield Record(step=i, tokens=i, train_loss=math.nan, val_loss=3.0 - i, learning_rate=0,
-                     gradient_norm=math.nan, cpu_seconds=0)
+        yield Record(step=i, max_steps=2, tokens=i, train_loss=math.nan, val_loss=3.0 - i,
+                     learning_rate=0, gradient_norm=math.nan, cpu_seconds=0, seconds=0,
+                     peak_memory=0)
     if stops:
         raise RuntimeError("no more")
 

@@ -1,144 +1,174 @@
 """The training loop: draw a batch, measure the surprise, step against its gradient, again."""
 
-import copy
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from labkit.functional import cross_entropy
-from labkit.training.batches import document_starts, draw_batch
+from labkit.training.batches import Batch, Batches, Tokens
 from labkit.training.config import TrainConfig
-from labkit.training.optimiser import Optimisers, learning_rate, make_optimisers
-
-VALIDATION_SEED = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What happened up to an evaluation."""
-
-    step: int
-    """Updates made so far."""
-    tokens: int
-    """Tokens read so far, repeats counted."""
-    train_loss: float
-    """Mean loss over the updates since the last record, in nats per token; nan before any."""
-    val_loss: float
-    """Mean loss on held-out pieces, in nats per token."""
-    learning_rate: float
-    """Learning rate of the last update; of the first one before any."""
-    gradient_norm: float
-    """Length of the last gradient before clipping; nan before any."""
-    cpu_seconds: float
-    """Processor time of training and evaluation so far, in seconds; the reader's is left out."""
+from labkit.training.distributed import anyone, mean_over_processes, my_part, my_rank
+from labkit.training.interrupt import Interrupted, postponed
+from labkit.training.optimiser import learning_rate, set_learning_rate
+from labkit.training.precision import faster_precision
+from labkit.training.record import Record, peak_memory
+from labkit.training.run import Run
+from labkit.training.state import State
 
 
 def train(
-    model: nn.Module, train_ids: Tensor, val_ids: Tensor, config: TrainConfig
+    model: nn.Module,
+    train_ids: Tokens,
+    val_ids: Tokens,
+    config: TrainConfig,
+    *,
+    run: Run | None = None,
 ) -> Iterator[Record]:
     """Train a model in place on one stream of ids, (N,), and yield a record per evaluation.
 
     The first record comes before any update, the last one at the end. At each record and afterwards
-    the model is in evaluation mode. With `patience`, a run that is read to its end leaves the
-    weights of its best evaluation. Equal seeds give equal runs: batches are drawn from a generator
-    of their own, dropout from a state that depends on seed and step alone.
+    the model is in evaluation mode. A run that is read to its end leaves the weights of its best
+    evaluation with `patience`, else the average ones with `ema_decay`. Equal seeds give equal runs:
+    batches are drawn from a generator of their own, dropout from a state that depends on seed, step
+    and process alone.
+
+    With `run`, training goes on from what that folder holds, each record is logged and saved there,
+    and Ctrl-C or SIGTERM ends it after the step, saved, with `Interrupted`. FloatingPointError
+    tells of a loss or gradient that is not finite, before it is used.
     """
-    order = torch.Generator().manual_seed(config.seed)
-    starts = _starts(train_ids, config)
-    optimisers = make_optimisers(model, config)
-    started, norm = time.process_time(), float("nan")
-    losses: list[float] = []
-    best = _Best(model, config.patience)
-    for step in range(config.max_steps + 1):
-        used = time.process_time() - started
-        last = step == config.max_steps or used > config.max_cpu_seconds
-        if last or step % config.evaluate_every == 0:
-            record = Record(
-                step=step,
-                tokens=step * config.batch_size * config.context_length,
-                train_loss=sum(losses) / len(losses) if losses else float("nan"),
-                val_loss=evaluation_loss(model, val_ids, config),
-                learning_rate=learning_rate(max(step - 1, 0), config),
-                gradient_norm=norm,
-                cpu_seconds=time.process_time() - started,
-            )
-            losses, paused = [], time.process_time()
-            yield record
-            started += time.process_time() - paused
-            if best.is_over(record.val_loss) or last:
+    state, batches = State(model, config), Batches(train_ids, val_ids, config)
+    if run is not None:
+        run.resume(state, batches.texts)
+    choose_precision(state, batches)
+    while True:
+        state.tick(counted=False)
+        with postponed(run is not None) as asked:
+            if is_over(state):
                 break
-        batch = draw_batch(train_ids, config.batch_size, config.context_length, order, starts)
-        loss, norm = update(model, optimisers, batch, step, config)
-        losses.append(loss)
-    best.restore()
+            try:
+                train_to_evaluation(state, batches, asked)
+            except Interrupted:
+                assert run is not None
+                raise Interrupted(f"stopped, {run.save(state)}") from None
+            record = evaluate(state, batches)
+            if run is not None:
+                run.log(record)
+                run.save(state)
+        yield record
+    state.finish()
 
 
-def update(
-    model: nn.Module,
-    optimisers: Optimisers,
-    batch: tuple[Tensor, Tensor],
-    step: int,
-    config: TrainConfig,
-) -> tuple[float, float]:
-    """Make one update in place; return the loss before it and the length of its gradient."""
-    for group in (group for optimiser in optimisers for group in optimiser.param_groups):
-        group["lr"] = learning_rate(step, config) * (group["peak"] / config.learning_rate)
-    inputs, targets = batch
-    model.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1_000_003 * config.seed + step)
-        loss = cross_entropy(model(inputs), targets)
-    model.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    for optimiser in optimisers:
+def is_over(state: State) -> bool:
+    """Tell whether the last evaluation was the last of all."""
+    n, patience = state.numbers, state.config.patience
+    tired = patience > 0 and n["since_best"] >= patience
+    return n["recorded_at"] == n["step"] and (tired or is_last(state))
+
+
+def is_last(state: State) -> bool:
+    """Tell whether no update is to follow."""
+    used = state.numbers["cpu_seconds"] > state.config.max_cpu_seconds
+    return state.step >= state.config.max_steps or anyone(used, state.device)
+
+
+def train_to_evaluation(state: State, batches: Batches, asked: Callable[[], bool]) -> None:
+    """Make updates until an evaluation is due; raise Interrupted after one if that was asked."""
+    while True:
+        fresh = state.step != state.numbers["recorded_at"]
+        if fresh and (state.step % state.config.evaluate_every == 0 or is_last(state)):
+            return
+        update(state, batches.draw(state.order))
+        state.tick()
+        if anyone(asked(), state.device):
+            raise Interrupted
+
+
+def update(state: State, batch: Batch) -> None:
+    """Make one update in place: the gradient of the mean loss, shortened, then a step against it.
+
+    Raises FloatingPointError before the step if the gradient is not finite.
+    """
+    config, numbers = state.config, state.numbers
+    set_learning_rate(state.optimisers, state.step, config)
+    state.model.train()
+    state.model.zero_grad(set_to_none=True)
+    parts = [my_part(ids.to(state.device)).chunk(config.accumulate) for ids in batch]
+    total = 0.0
+    for part, (inputs, targets) in enumerate(zip(*parts, strict=True)):
+        with arithmetic(state, part):
+            loss = cross_entropy(state.forward(inputs), targets) / config.accumulate
+        loss.backward()
+        total += float(loss.detach())
+    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), config.clip))
+    if not math.isfinite(total + norm):
+        raise FloatingPointError(
+            f"expected a finite loss, got {total} with a gradient of length {norm} at step "
+            f"{state.step}, which was not made: lower the learning rate or look at the data"
+        )
+    for optimiser in state.optimisers:
         optimiser.step()
-    return float(loss.detach()), float(norm)
+    state.move_average()
+    numbers["step"] += 1
+    numbers["gradient_norm"] = norm
+    numbers["losses"].append(total)
+
+
+@contextmanager
+def arithmetic(state: State, part: int = 0) -> Iterator[None]:
+    """Calculate in the run's precision, with dropout that seed, step, process and part decide."""
+    n, config = state.numbers, state.config
+    seed = 1_000_003 * config.seed + n["step"]
+    seed += 2**40 * (my_rank() * config.accumulate + part)
+    devices = [state.device] if state.device.type == "cuda" else []
+    half = n["precision"] == "bf16"
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        with torch.autocast(state.device.type, torch.bfloat16, enabled=half):
+            yield
+
+
+def choose_precision(state: State, batches: Batches) -> None:
+    """Try both precisions on a held-out batch if the faster one is asked for; keep the choice."""
+    if state.numbers["precision"] == "auto":
+        inputs, targets = (my_part(ids.to(state.device)) for ids in next(batches.held_out()))
+        chosen = faster_precision(state.model, inputs, targets)
+        state.numbers["precision"] = "bf16" if anyone(chosen == "bf16", state.device) else "fp32"
+
+
+def evaluate(state: State, batches: Batches) -> Record:
+    """Measure the held-out loss and sum up what happened since the last evaluation."""
+    n, config = state.numbers, state.config
+    with state.averaged():
+        val_loss = evaluation_loss(state, batches)
+    losses, n["losses"] = n["losses"], []
+    mean = sum(losses) / len(losses) if losses else float("nan")
+    state.note_evaluation(val_loss)
+    state.tick()
+    train_loss, cpu_seconds = mean_over_processes([mean, n["cpu_seconds"]], state.device)
+    return Record(
+        step=state.step,
+        max_steps=config.max_steps,
+        tokens=state.step * config.batch_size * config.context_length,
+        train_loss=train_loss,
+        val_loss=val_loss,
+        learning_rate=learning_rate(max(state.step - 1, 0), config),
+        gradient_norm=n["gradient_norm"],
+        cpu_seconds=cpu_seconds,
+        seconds=n["seconds"],
+        peak_memory=peak_memory(state.device),
+    )
 
 
 @torch.no_grad()
-def evaluation_loss(model: nn.Module, ids: Tensor, config: TrainConfig) -> float:
-    """Return the mean loss on held-out pieces, the same at every call, in nats per token."""
-    places, starts = torch.Generator().manual_seed(VALIDATION_SEED), _starts(ids, config)
-    model.eval()
-    losses = [
-        cross_entropy(model(inputs), targets)
-        for inputs, targets in (
-            draw_batch(ids, config.batch_size, config.context_length, places, starts)
-            for _ in range(config.evaluation_batches)
-        )
-    ]
-    return float(torch.stack(losses).mean())
-
-
-def _starts(ids: Tensor, config: TrainConfig) -> Tensor | None:
-    """Return where sequences may begin; None for anywhere."""
-    if config.begin_at is None:
-        return None
-    return document_starts(ids, config.context_length, config.begin_at)
-
-
-class _Best:
-    """The best weights so far, and how long ago they were."""
-
-    def __init__(self, model: nn.Module, patience: int) -> None:
-        self.model, self.patience = model, patience
-        self.loss, self.since = float("inf"), 0
-        self.weights: dict[str, Tensor] | None = None
-
-    def is_over(self, loss: float) -> bool:
-        """Note an evaluation; tell whether patience has run out."""
-        if self.patience == 0:
-            return False
-        self.since = 0 if loss < self.loss else self.since + 1
-        if self.since == 0:
-            self.loss, self.weights = loss, copy.deepcopy(self.model.state_dict())
-        return self.since >= self.patience
-
-    def restore(self) -> None:
-        """Give the model its best weights back, if they were kept."""
-        if self.weights is not None:
-            self.model.load_state_dict(self.weights)
+def evaluation_loss(state: State, batches: Batches) -> float:
+    """Return the mean loss on held-out pieces, the same ones at every call, in nats per token."""
+    state.model.eval()
+    losses: list[Tensor] = []
+    for batch in batches.held_out():
+        inputs, targets = (my_part(ids.to(state.device)) for ids in batch)
+        with arithmetic(state):
+            losses.append(cross_entropy(state.forward(inputs), targets))
+    return mean_over_processes([float(torch.stack(losses).mean())], state.device)[0]

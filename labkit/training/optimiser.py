@@ -11,18 +11,26 @@ Optimisers = list[torch.optim.Optimizer]
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the learning rate of an update, counted from 0: a line up, then half a cosine down.
+    """Return the learning rate of an update, counted from 0: a line up, then down as scheduled.
 
     >>> config = TrainConfig(max_steps=3, batch_size=1, context_length=1, warmup_steps=1,
     ...                      learning_rate=1.0, final_learning_rate=0.0)
     >>> [round(learning_rate(step, config), 3) for step in range(4)]
     [1.0, 1.0, 0.5, 0.0]
+
+    Source of the schedules: Loshchilov & Hutter 2017 (cosine); Hu et al. 2024 (wsd).
     """
+    high, low = config.learning_rate, config.final_learning_rate
     if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / (config.max_steps - config.warmup_steps)
-    above = (config.learning_rate - config.final_learning_rate) / 2
-    return config.final_learning_rate + above * (1 + math.cos(math.pi * min(progress, 1.0)))
+        return high * (step + 1) / config.warmup_steps
+    length = config.cooldown_steps or config.max_steps - config.warmup_steps
+    begin = config.max_steps - length
+    progress = min(max(step - begin, 0) / length, 1.0)
+    if config.schedule == "exponential":
+        return high * (low / high) ** progress
+    if config.schedule == "cosine":
+        return low + (high - low) / 2 * (1 + math.cos(math.pi * progress))
+    return low + (high - low) * (1 - progress)
 
 
 def make_optimisers(model: nn.Module, config: TrainConfig) -> Optimisers:
@@ -43,7 +51,10 @@ def make_optimisers(model: nn.Module, config: TrainConfig) -> Optimisers:
         {"params": vectors, "weight_decay": 0.0},
     ]
     betas = (config.beta_1, config.beta_2)
-    chosen: Optimisers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas)]
+    fused = any(p.is_cuda for p in vectors)
+    chosen: Optimisers = [
+        torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=fused or None)
+    ]
     if hidden:
         rate, decay = config.muon_learning_rate, config.weight_decay
         chosen.append(torch.optim.Muon(hidden, lr=rate, weight_decay=decay))
@@ -51,6 +62,13 @@ def make_optimisers(model: nn.Module, config: TrainConfig) -> Optimisers:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
     return chosen
+
+
+def set_learning_rate(optimisers: Optimisers, step: int, config: TrainConfig) -> None:
+    """Give each group its learning rate for an update: the schedule's shape, scaled to its peak."""
+    rate = learning_rate(step, config)
+    for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+        group["lr"] = rate * (group["peak"] / config.learning_rate)
 
 
 def _matrices_of_blocks(model: nn.Module) -> list[nn.Parameter]:
