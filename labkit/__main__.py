@@ -1,4 +1,4 @@
-"""The command `labkit`: `lab`, `doctor`, `reader`, `data NAME` and `data tinyworld`."""
+"""The command `labkit`: `lab`, `doctor`, `reader`, `data` and `train`."""
 
 import argparse
 import os
@@ -21,9 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "reader":
             return reader(ROOT)
         if chosen.command == "data":
-            if chosen.name == "tinyworld":
-                return write_tinyworld(chosen)
-            return describe_data(chosen.name, chosen.edition)
+            return data(chosen)
+        if chosen.command == "train":
+            return train(chosen.recipe, chosen.out, chosen.tensorboard, extra)
         return doctor(ROOT)
     except BrokenPipeError:  # whoever read the output, such as `head`, has enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (Python closes it)
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    """Return the chosen command and, for `lab` alone, the options that are JupyterLab's."""
+    """Return the chosen command and the options that are JupyterLab's or a recipe's settings."""
     parser = argparse.ArgumentParser(prog="labkit", description="The course's command.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
@@ -39,10 +39,19 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     )
     commands.add_parser("doctor", help="say what is wrong with this machine, and what to do")
     commands.add_parser("reader", help="bring your copy of the chapters, in work/, up to date")
-    data = commands.add_parser(
-        "data", help="load a dataset and say what it holds, or write stories of TinyWorld"
+    training = commands.add_parser(
+        "train", add_help=False, help="train a GPT: a preset, a .toml file, or a run to go on with"
     )
-    data.add_argument("name", metavar="NAME", help='such as "shakespeare", or "tinyworld"')
+    training.add_argument("recipe")
+    training.add_argument("--out", type=Path)
+    training.add_argument("--tensorboard", action="store_true")
+    data = commands.add_parser("data", help="describe, write or prepare texts to learn from")
+    data.add_argument(
+        "name", metavar="NAME", help='such as "shakespeare"; "tinyworld" or "prepare" write one'
+    )
+    data.add_argument("source", nargs="?", help="for prepare: a file of lines, or hf:NAME")
+    data.add_argument("--vocab-size", type=int, default=8192, help="for prepare: tokens (8,192)")
+    data.add_argument("--workers", type=int, default=2, help="for prepare: processes (2)")
     data.add_argument("--edition", help="which edition, where there are several")
     tiny = data.add_argument_group("tinyworld", "stories, one on each line of a file")
     tiny.add_argument("--stories", type=int, default=10_000, help="how many (10,000)")
@@ -51,7 +60,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     tiny.add_argument("--split", choices=("train", "val", "test"), default="train")
     tiny.add_argument("--out", type=Path, help="the file (tinyworld-LANGUAGE-SPLIT.txt)")
     chosen, extra = parser.parse_known_args(arguments)
-    if extra and chosen.command != "lab":
+    if extra and chosen.command not in ("lab", "train"):
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
     return chosen, extra
 
@@ -93,6 +102,15 @@ def doctor(root: Path) -> int:
     return report(root)
 
 
+def data(chosen: argparse.Namespace) -> int:
+    """Write stories of TinyWorld, prepare a text, or describe a dataset."""
+    if chosen.name == "tinyworld":
+        return write_tinyworld(chosen)
+    if chosen.name == "prepare":
+        return prepare(chosen)
+    return describe_data(chosen.name, chosen.edition)
+
+
 def describe_data(name: str, edition: str | None) -> int:
     """Load a dataset and print its documents and their sizes, split by split."""
     from labkit.datasets import DatasetError, load
@@ -122,6 +140,55 @@ def write_tinyworld(chosen: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         return fail(error)
     print(f"{path}: {chosen.stories:,} stories, {size:,} bytes")
+    return 0
+
+
+def prepare(chosen: argparse.Namespace) -> int:
+    """Turn a large text into a folder of token ids."""
+    from tqdm import tqdm
+
+    from labkit.datasets.prepare import prepare as stretches_left
+
+    if chosen.source is None or chosen.out is None:
+        return fail(ValueError("expected labkit data prepare SOURCE --out FOLDER"))
+    sizes = {"vocab_size": chosen.vocab_size, "workers": chosen.workers}
+    try:
+        left = stretches_left(chosen.source, chosen.out, **sizes)
+        for _ in tqdm(left, total=next(left), unit="stretch"):
+            pass
+    except (OSError, ValueError) as error:
+        return fail(error)
+    print(f"{chosen.out}: all stretches of {chosen.source} are prepared")
+    return 0
+
+
+def train(name: str, out: Path | None, tensorboard: bool, settings: Sequence[str]) -> int:
+    """Train a model as a recipe and further settings say; on Ctrl-C, say how to go on."""
+    import signal
+
+    import tyro
+
+    from labkit.datasets import DatasetError
+    from labkit.training.distributed import joined, my_rank
+    from labkit.training.recipe import Recipe, read_recipe, run_recipe
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = out or Path(name)
+    try:
+        recipe = tyro.cli(
+            Recipe, prog=f"labkit train {name}", default=read_recipe(name), args=settings
+        )
+        if not out and not folder.is_dir():
+            raise ValueError("expected --out FOLDER, where the run is kept")
+        with joined():
+            for said in run_recipe(recipe, folder, tensorboard=tensorboard):
+                if my_rank() == 0:
+                    print(said, flush=True)
+    except KeyboardInterrupt as interrupt:
+        print(f"\n{interrupt or f'stopped; `labkit train {folder}` goes on'}")
+        return 130
+    except (DatasetError, FloatingPointError, OSError, ValueError) as error:
+        return fail(error)
     return 0
 
 

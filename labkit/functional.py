@@ -43,7 +43,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     >>> layer_norm(torch.tensor([1.0, 3.0]), torch.ones(2), torch.zeros(2)).round(decimals=3)
     tensor([-1.,  1.])
 
-    Source: Ba et al. 2016. Built in notebook 33.
+    Source: Ba et al. 2016. Built in notebook 32.
     """
     return F.layer_norm(x, x.shape[-1:], weight, bias, eps)
 
@@ -56,7 +56,7 @@ def gelu(x: Tensor) -> Tensor:
     >>> gelu(torch.tensor([-3.0, 0.0, 3.0]))
     tensor([-0.0036,  0.0000,  2.9964])
 
-    Built in notebook 33.
+    Built in notebook 32.
     """
     return F.gelu(x, approximate="tanh")
 
@@ -139,7 +139,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     >>> rotate(torch.tensor([[1.0, 0.0]]), torch.tensor([math.pi / 2])).abs().round(decimals=3)
     tensor([[0., 1.]])
 
-    Built in notebook 44.
+    Built in notebook 32.
     """
     K = x.shape[-1]
     if K % 2:
@@ -157,7 +157,7 @@ def attend_rotated(
     """Return what `attend_fused` returns after queries and keys are rotated by their positions.
 
     (…, T, K), (…, S, K), (…, S, K) -> (…, T, K); the queries are the last T of the S places.
-    Built in notebook 44.
+    Built in notebook 32.
     """
     places = torch.arange(k.shape[-2], device=k.device)
     q = rotate(q, places[len(places) - q.shape[-2] :])

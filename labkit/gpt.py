@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from labkit.functional import attend_fused, causal_mask, gelu
+from labkit.functional import attend_fused, causal_mask, gelu, sinusoids
 from labkit.model import check_ids
 
 Attend = Callable[..., Tensor]
 Mask = Callable[[int, int], Tensor | None]
+Norm = Callable[[int], nn.Module]
 WEIGHT_STD = 0.02
 PROPERTIES = frozenset(
     ["sums_to_one", "causal", "chunked", "batched", "overfits", "refuses_ids", "refuses_length"]
@@ -26,7 +27,7 @@ PROPERTIES = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class GPTConfig:
-    """The sizes of a GPT. Built in notebook 33."""
+    """The sizes of a GPT. Built in notebook 32."""
 
     vocab_size: int
     """Number of token ids, V."""
@@ -64,6 +65,9 @@ class GPTConfig:
         return self.d_model // self.n_heads
 
 
+Part = Callable[[GPTConfig], nn.Module]
+
+
 class LayerCache:
     """The keys and values that one block has computed so far. Built in notebook 33."""
 
@@ -83,7 +87,7 @@ class Attention(nn.Module):
     """Multi-head self-attention: each token takes what it needs from those before it.
 
     `attend` and `mask` are arguments, so that a notebook can put in its own.
-    Built in notebook 33.
+    Built in notebook 32.
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """The feed-forward layer: two linear maps, a non-linearity between. Built in notebook 33."""
+    """The feed-forward layer: two linear maps, a non-linearity between. Built in notebook 32."""
 
     def __init__(self, config: GPTConfig) -> None:
         """Make the weights up to width F and back to D."""
@@ -128,20 +132,47 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward layer, each added to its input. Built in notebook 33."""
+    """Attention, then the feed-forward layer, each added to its input. Built in notebook 32."""
 
-    def __init__(self, config: GPTConfig, **parts: Any) -> None:
+    def __init__(
+        self, config: GPTConfig, *, norm: Norm = nn.LayerNorm, mlp: Part = MLP, **parts: Any
+    ) -> None:
         """Make both halves with their normalisations; `parts` go to `Attention`."""
         super().__init__()
-        self.norm_1 = nn.LayerNorm(config.d_model)
+        self.norm_1 = norm(config.d_model)
         self.attention = Attention(config, **parts)
-        self.norm_2 = nn.LayerNorm(config.d_model)
-        self.mlp = MLP(config)
+        self.norm_2 = norm(config.d_model)
+        self.mlp = mlp(config)
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         """Refine each token's vector: (B, T, D) -> (B, T, D)."""
         x = x + self.attention(self.norm_1(x), cache)
         return x + self.mlp(self.norm_2(x))
+
+
+class Sinusoids(nn.Module):
+    """Positions that are computed, not learned, as large as the tokens' vectors at first.
+
+    Source: Vaswani et al. 2017, section 3.5. Built in notebook 32.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        """Remember the width."""
+        super().__init__()
+        self.d_model = config.d_model
+
+    def forward(self, places: Tensor) -> Tensor:
+        """Return a vector for each place: (T,) -> (T, D)."""
+        table = sinusoids(int(places[-1]) + 1, self.d_model).to(places.device)
+        return WEIGHT_STD * table[places]
+
+
+def learned_positions(config: GPTConfig) -> nn.Module:
+    """Return GPT-2's positions: a vector of its own for each place, learned like a token's.
+
+    Built in notebook 32.
+    """
+    return nn.Embedding(config.context_length, config.d_model)
 
 
 class GPT(nn.Module):
@@ -156,17 +187,28 @@ class GPT(nn.Module):
 
     properties = PROPERTIES
 
-    def __init__(self, config: GPTConfig, *, generator: torch.Generator, **parts: Any) -> None:
-        """Make a model with random weights from `generator`; `parts` go to `Attention`."""
+    def __init__(
+        self,
+        config: GPTConfig,
+        *,
+        generator: torch.Generator,
+        positions: Part = learned_positions,
+        norm: Norm = nn.LayerNorm,
+        block: Callable[..., nn.Module] = Block,
+        **parts: Any,
+    ) -> None:
+        """Make a model with random weights from `generator`; `norm` and `parts` go to `block`."""
         super().__init__()
         self.config = config
         # PyTorch fills new layers from its global generator, whose state is not ours to change.
         with torch.random.fork_rng(devices=[]):
             self.tokens = nn.Embedding(config.vocab_size, config.d_model)
-            self.positions = nn.Embedding(config.context_length, config.d_model)
+            self.positions = positions(config)
             self.dropout = nn.Dropout(config.dropout)
-            self.blocks = nn.ModuleList(Block(config, **parts) for _ in range(config.n_layers))
-            self.norm = nn.LayerNorm(config.d_model)
+            self.blocks = nn.ModuleList(
+                block(config, norm=norm, **parts) for _ in range(config.n_layers)
+            )
+            self.norm = norm(config.d_model)
         initialise(self, generator)
 
     @property

@@ -1,9 +1,18 @@
-"""Token ids on disk: files of numbers that are read where they are needed, as if they were one."""
+"""Token ids on disk, read where they are needed, as if they were one long text."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+ABOUT, TOKENIZER = "about.json", "tokenizer.json"
+"""Files of a prepared folder: what it is made from, and the tokens."""
+
+
+def shard(folder: Path, part: str, stretch: int) -> Path:
+    """Return the file with the ids of one stretch; `part` is train or val."""
+    return folder / f"{part}-{stretch:05d}.npy"
 
 
 class TokenShards:
@@ -18,14 +27,16 @@ class TokenShards:
             raise ValueError("expected at least one file of tokens, got none")
         self.files = [self._open(path) for path in paths]
         self.ends = np.cumsum([len(file) for file in self.files])
+        self.begins = self.ends - [len(file) for file in self.files]
 
     @staticmethod
     def _open(path: Path) -> NDArray[np.unsignedinteger]:
         try:
             ids: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise ValueError(
-                f"expected token ids in {path}, got a damaged file: {error}"
+                f"expected token ids in {path}, got a damaged file ({error}): delete it and "
+                "prepare the folder again"
             ) from error
         if ids.dtype not in (np.uint16, np.uint32) or ids.ndim != 1:
             raise ValueError(f"expected token ids in {path}, got {ids.dtype} of {ids.ndim} axes")
@@ -40,14 +51,35 @@ class TokenShards:
         which = np.searchsorted(self.ends, places, side="right")
         ids = np.empty(places.shape, dtype=np.int64)
         for i in np.unique(which):
-            begin = self.ends[i] - len(self.files[i])
-            ids[which == i] = self.files[i][places[which == i] - begin]
+            here = which == i
+            ids[here] = self.files[i][places[here] - self.begins[i]]
         return ids
 
     def places(self, token: int) -> NDArray[np.int64]:
         """Return where a token stands: (M,)."""
-        begins = self.ends - [len(file) for file in self.files]
-        found = [
-            np.flatnonzero(ids == token) + b for ids, b in zip(self.files, begins, strict=True)
-        ]
-        return np.concatenate(found)
+        pairs = zip(self.files, self.begins, strict=True)
+        return np.concatenate([np.flatnonzero(ids == token) + begin for ids, begin in pairs])
+
+
+def open_shards(folder: Path) -> tuple[TokenShards, TokenShards]:
+    """Return the ids to learn from and those held out, which `prepare` wrote.
+
+    Raises ValueError, naming the folder, if it was not prepared, or not to its end.
+    """
+    try:
+        n_stretches = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["n_stretches"]
+    except FileNotFoundError:
+        raise ValueError(
+            f"expected a folder that `labkit data prepare` wrote, got no {ABOUT} in {folder}"
+        ) from None
+    done = len(list(folder.glob("train-*.npy")))
+    if done < n_stretches:
+        raise ValueError(
+            f"expected {n_stretches} stretches in {folder}, got {done}: "
+            "the command that prepared it goes on where it stopped"
+        )
+    train, val = (
+        TokenShards([shard(folder, part, k) for k in range(n_stretches)])
+        for part in ("train", "val")
+    )
+    return train, val

@@ -43,6 +43,16 @@ class Record:
         done = self.step / self.max_steps
         return self.seconds * (1 - done) / done if done else float("nan")
 
+    def __str__(self) -> str:
+        """Say it in one line, for a terminal."""
+        said = f"step {self.step:,} of {self.max_steps:,}: "
+        if self.step:
+            said += f"training loss {self.train_loss:.3f}, "
+        said += f"held-out loss {self.val_loss:.3f} nats per token"
+        if self.step:
+            said += f", {self.tokens_per_second:,.0f} tokens/s, {self.seconds_left:.0f} s left"
+        return said
+
 
 def peak_memory(device: torch.device) -> int:
     """Return the most bytes held so far: on a GPU there, else by this process."""

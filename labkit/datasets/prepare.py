@@ -1,0 +1,160 @@
+"""A large text is turned into files of token ids once, by several processes, and again if killed.
+
+A prepared folder holds `about.json`, `tokenizer.json`, and for each stretch of the source, counted
+from 0, the ids of its documents in `train-00000.npy` and `val-00000.npy`. Which of the two a
+document goes to depends on its text alone, so no document is in both.
+"""
+
+import hashlib
+import importlib
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from labkit.datasets.shards import ABOUT, TOKENIZER, shard
+from labkit.files import write_atomically
+from labkit.tokenizers import BPETokenizer, encode_documents, load_tokenizer
+
+HELD_OUT = 0.005
+"""Share of documents that go to the held-out files."""
+SAMPLE = 20_000
+"""Documents, the first ones, that a byte-pair encoding is learned from."""
+
+
+class Source(Protocol):
+    """Documents in stretches that can be read independently."""
+
+    @property
+    def n_stretches(self) -> int:
+        """Number of stretches."""
+        ...
+
+    def documents(self, stretch: int) -> Iterator[str]:
+        """Yield the documents of one stretch."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinesSource:
+    """A file with one document on each line: text, or JSON with a field `text` in a `.jsonl`."""
+
+    path: Path
+    stretch_bytes: int = 2**23
+    """Length of a stretch; a document belongs to the one in which its line begins."""
+
+    @property
+    def n_stretches(self) -> int:
+        """Number of stretches in the file."""
+        return max(1, -(-self.path.stat().st_size // self.stretch_bytes))
+
+    def documents(self, stretch: int) -> Iterator[str]:
+        """Yield the documents of one stretch; raise ValueError for a line that is not JSON."""
+        begin, end = stretch * self.stretch_bytes, (stretch + 1) * self.stretch_bytes
+        with self.path.open("rb") as file:
+            file.seek(max(0, begin - 1))
+            if begin:
+                file.readline()  # the rest of a line that began before
+            while file.tell() < end and (line := file.readline()):
+                text = line.decode("utf-8").rstrip("\r\n")
+                if self.path.suffix == ".jsonl":
+                    text = json.loads(text)["text"]
+                if text:
+                    yield text
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A dataset of the Hugging Face Hub, or a local folder that its library reads, by name."""
+
+    name: str
+    stretch_rows: int = 10_000
+
+    @property
+    def n_stretches(self) -> int:
+        """Number of stretches in its `train` split."""
+        return max(1, -(-len(self._rows()) // self.stretch_rows))
+
+    def documents(self, stretch: int) -> Iterator[str]:
+        """Yield the column `text` of one stretch."""
+        rows = self._rows()
+        end = min((stretch + 1) * self.stretch_rows, len(rows))
+        yield from (text for text in rows[stretch * self.stretch_rows : end]["text"] if text)
+
+    def _rows(self) -> Any:
+        library = importlib.import_module("datasets")  # mypy would take our folder for it
+        return library.load_dataset(self.name, split="train")
+
+
+def open_source(name: str) -> Source:
+    """Return a file of lines by its path, or what stands behind `hf:NAME`.
+
+    Raises FileNotFoundError for a file that is not there.
+    """
+    if name.startswith("hf:"):
+        return HubSource(name.removeprefix("hf:"))
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a file of lines or hf:NAME, got {name!r}")
+    return LinesSource(path)
+
+
+def prepare(name: str, folder: Path, *, vocab_size: int, workers: int = 2) -> Iterator[int]:
+    """Turn a source into a prepared folder, and yield how many stretches are still to do.
+
+    What an earlier, interrupted call has done is not done again; equal sources give equal files,
+    whatever the number of workers. Raises ValueError if the folder was begun with another source
+    or vocabulary.
+    """
+    source = open_source(name)
+    n_stretches = source.n_stretches
+    about = {"source": name, "vocab_size": vocab_size, "n_stretches": n_stretches}
+    _begin(folder, about, source)
+    left = [k for k in range(n_stretches) if not shard(folder, "train", k).exists()]
+    yield len(left)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(write_stretch, source, folder, k) for k in left]
+        for n, task in enumerate(as_completed(tasks), start=1):
+            task.result()
+            yield len(left) - n
+    for unfinished in folder.glob(".*.npy.*"):  # left by a process that was killed
+        unfinished.unlink()
+
+
+def _begin(folder: Path, about: dict[str, Any], source: Source) -> None:
+    """Learn the tokens and write down what the folder is made from, or check that it is that."""
+    try:
+        then = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        texts = (text for k in range(source.n_stretches) for text in source.documents(k))
+        tokenizer = BPETokenizer.train(itertools.islice(texts, SAMPLE), about["vocab_size"])
+        tokenizer.save(folder / TOKENIZER)
+        write_atomically(folder / ABOUT, json.dumps(about, indent=1) + "\n")
+        return
+    if then != about:
+        raise ValueError(f"expected to go on with {then} in {folder}, got {about}: use another one")
+
+
+def write_stretch(source: Source, folder: Path, stretch: int) -> None:
+    """Write the two files of one stretch, the one that says it is done last."""
+    tokenizer = load_tokenizer(folder / TOKENIZER)
+    parts: dict[str, list[str]] = {"val": [], "train": []}
+    for text in source.documents(stretch):
+        parts["val" if _share(text) < HELD_OUT else "train"].append(text)
+    dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
+    for part, texts in parts.items():
+        file = io.BytesIO()
+        np.save(file, encode_documents(tokenizer, texts)[1:].astype(dtype), allow_pickle=False)
+        write_atomically(shard(folder, part, stretch), file.getvalue())
+
+
+def _share(text: str) -> float:
+    """Return a number from 0 to 1 that depends on a text as if it were drawn at random."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big") / 2**64

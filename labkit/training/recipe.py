@@ -1,0 +1,197 @@
+"""A whole training run as one flat list of settings: the text, the model, and how it is trained."""
+
+import json
+import math
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from labkit.datasets import load
+from labkit.datasets.shards import TOKENIZER, open_shards
+from labkit.files import write_atomically
+from labkit.gpt import GPT, GPTConfig
+from labkit.tokenizers import (
+    BPETokenizer,
+    CharTokenizer,
+    Tokenizer,
+    encode_documents,
+    load_tokenizer,
+)
+from labkit.training.batches import Tokens
+from labkit.training.config import TrainConfig
+from labkit.training.distributed import my_rank
+from labkit.training.loop import train
+from labkit.training.record import Record
+from labkit.training.run import LOG, Run
+
+PRESETS = Path(__file__).with_name("presets")
+SETTINGS = "run.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(TrainConfig):
+    """Settings of a run; those of the training itself are `TrainConfig`'s."""
+
+    data: str
+    """A dataset of the registry, a text file, or a folder that `labkit data prepare` wrote."""
+    vocab_size: int = 0
+    """Tokens of a byte-pair encoding that is learned from the training text; 0 reads characters. A
+    prepared folder has its own."""
+    begin_with_documents: bool = False
+    """Whether every sequence begins where a document does."""
+    n_layers: int = 4
+    """Number of blocks."""
+    n_heads: int = 4
+    """Number of attention heads per block, H."""
+    d_model: int = 128
+    """Width of the vector that stands for a token, D."""
+    dropout: float = 0.0
+    """Share of numbers that are set to zero while training, 0 to below 1."""
+
+
+def read_recipe(name: str) -> Recipe:
+    """Return a preset by its name, or the settings in a TOML file or in the folder of a run.
+
+    Raises ValueError, naming what is there, for an unknown name and for a file that does not fit.
+    """
+    path = Path(name)
+    path = path / SETTINGS if path.is_dir() else path
+    if not path.suffix:
+        path = PRESETS / f"{name}.toml"
+    if not path.is_file():
+        presets = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.toml")))
+        raise ValueError(f"expected a preset ({presets}), a .toml file or a run, got {name!r}")
+    try:
+        return Recipe(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"expected the settings of a run in {path}: {error}") from error
+
+
+def write_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write settings where `read_recipe` finds them."""
+    lines = []
+    for name, value in asdict(recipe).items():
+        if value is not None:
+            shown = "inf" if value == math.inf else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{name} = {shown}\n")
+    write_atomically(folder / SETTINGS, "".join(lines))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a recipe needs besides its settings."""
+
+    tokenizer: Tokenizer
+    train_ids: Tokens
+    val_ids: Tokens
+    val_chars: int
+    """Characters of the held-out text, the end of each document counted as one."""
+
+    @property
+    def tokens_per_char(self) -> float:
+        """Tokens that a character of the held-out text takes on average."""
+        return len(self.val_ids) / self.val_chars
+
+
+def prepare_recipe(recipe: Recipe) -> Prepared:
+    """Read the text of a recipe, learn its tokens and turn it into ids.
+
+    Raises what `labkit.datasets.load` raises, and ValueError if there is no such text.
+    """
+    path = Path(recipe.data)
+    if path.is_dir():
+        tokenizer = load_tokenizer(path / TOKENIZER)
+        train_shards, val_shards = open_shards(path)
+        held_out = val_shards.take(torch.arange(len(val_shards)).numpy())
+        ends = int((held_out == tokenizer.end).sum())
+        chars = len(tokenizer.decode(held_out.tolist())) + ends
+        return Prepared(
+            tokenizer=tokenizer, train_ids=train_shards, val_ids=val_shards, val_chars=chars
+        )
+    train_texts, val_texts = _texts(recipe.data)
+    tokenizer = (
+        BPETokenizer.train(train_texts, recipe.vocab_size)
+        if recipe.vocab_size
+        else CharTokenizer.train(train_texts + val_texts)
+    )
+    train_ids, val_ids = (
+        torch.from_numpy(encode_documents(tokenizer, texts)) for texts in (train_texts, val_texts)
+    )
+    return Prepared(
+        tokenizer=tokenizer,
+        train_ids=train_ids,
+        val_ids=val_ids,
+        val_chars=sum(len(text) + 1 for text in val_texts),
+    )
+
+
+def _texts(data: str) -> tuple[list[str], list[str]]:
+    """Return the documents of a registered dataset, or nine tenths of a file and its last tenth."""
+    path = Path(data)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+        cut = int(0.9 * len(text))
+        return [text[:cut]], [text[cut:]]
+    dataset = load(data)
+    train_texts, val_texts = (
+        [document.text for document in documents] for documents in (dataset.train, dataset.val)
+    )
+    return train_texts, val_texts
+
+
+def run_recipe(recipe: Recipe, folder: Path, *, tensorboard: bool = False) -> Iterator[str]:
+    """Train as a recipe says, on a GPU if there is one; say each evaluation and the result.
+
+    All is kept in `folder`, where a run that was interrupted goes on; with `tensorboard` its curves
+    as well, for which that package must be installed.
+    """
+    text = prepare_recipe(recipe)
+    if my_rank() == 0 and not (folder / SETTINGS).exists():
+        write_recipe(recipe, folder)
+        text.tokenizer.save(folder / TOKENIZER)
+    model = new_model(recipe, text.tokenizer)
+    run = Run(folder, go_on=f"`labkit train {folder}` goes on")
+    if recipe.begin_with_documents:
+        recipe = replace(recipe, begin_at=text.tokenizer.end)
+    draw = curves_for_tensorboard(folder) if tensorboard and my_rank() == 0 else None
+    for record in train(model, text.train_ids, text.val_ids, recipe, run=run):
+        if draw is not None:
+            draw(record)
+        yield str(record)
+    last = json.loads((folder / LOG).read_text(encoding="utf-8").splitlines()[-1])
+    bits = last["val_loss"] / math.log(2) * text.tokens_per_char
+    yield (
+        f"val {last['val_loss']:.3f} nats per token, {bits:.3f} bits per character, "
+        f"{last['cpu_seconds']:.0f} CPU-seconds; the best checkpoint is {run.best()}"
+    )
+
+
+def new_model(recipe: Recipe, tokenizer: Tokenizer) -> GPT:
+    """Return the untrained model of a recipe."""
+    config = GPTConfig(
+        vocab_size=tokenizer.vocab_size,
+        context_length=recipe.context_length,
+        n_layers=recipe.n_layers,
+        n_heads=recipe.n_heads,
+        d_model=recipe.d_model,
+        dropout=recipe.dropout,
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return GPT(config, generator=torch.Generator().manual_seed(recipe.seed)).to(device)
+
+
+def curves_for_tensorboard(folder: Path) -> Callable[[Record], None]:
+    """Return a function that adds each record to the curves in `folder/tensorboard`."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(folder / "tensorboard")
+
+    def draw(record: Record) -> None:
+        for name, value in asdict(record).items():
+            writer.add_scalar(name, value, record.step)
+        writer.flush()
+
+    return draw
