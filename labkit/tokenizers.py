@@ -186,9 +186,13 @@ class BPETokenizer:
         """Return the token's text."""
         return END_LABEL if token == self.end else self.decode([token])
 
+    def to_str(self) -> str:
+        """Return vocabulary and merges in the JSON of the `tokenizers` library."""
+        return self._inner.to_str()
+
     def save(self, path: Path) -> None:
         """Write vocabulary and merges to a JSON file."""
-        _save(path, self.kind, self._inner.to_str())
+        _save(path, self.kind, self.to_str())
 
 
 def encode_documents(tokenizer: Tokenizer, texts: Iterable[str]) -> NDArray[np.int64]:

@@ -1,0 +1,86 @@
+"""Models and tokenizers in the form that transformers reads, and GPT-2's weights from the Hub."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tokenizers as hf
+
+from labkit.checkpoints import from_hugging_face, to_hugging_face
+from labkit.files import write_atomically
+from labkit.gpt import GPT
+from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+END = "<|endoftext|>"
+
+
+def tokenizer_to_hugging_face(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
+    """Return a transformers tokenizer that gives the same ids, with END as the end of text.
+
+    Raises ValueError for a kind of tokenizer that it has no counterpart of.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    if isinstance(tokenizer, BPETokenizer):
+        inner = hf.Tokenizer.from_str(tokenizer.to_str())
+    elif isinstance(tokenizer, ByteTokenizer):
+        inner = _bytes()
+    elif isinstance(tokenizer, CharTokenizer):
+        inner = _characters(tokenizer)
+    else:
+        raise ValueError(f"expected characters, bytes or bpe, got {type(tokenizer).__name__}")
+    inner.add_special_tokens([hf.AddedToken(END, normalized=False)])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=END, eos_token=END)
+
+
+def _characters(tokenizer: CharTokenizer) -> hf.Tokenizer:
+    """Return an encoding without merges: what our tokenizer refuses, this one leaves out."""
+    letters = {character: i for i, character in enumerate(tokenizer.alphabet)}
+    inner = hf.Tokenizer(hf.models.BPE(letters, []))
+    inner.decoder = hf.decoders.Fuse()
+    return inner
+
+
+def _bytes() -> hf.Tokenizer:
+    """Return a byte-level encoding without merges, whose ids are the bytes themselves.
+
+    Its letters are GPT-2's: a byte that prints as one character is that character, and the others
+    take the characters from 256 on, in order.
+    """
+    printable = set(hf.pre_tokenizers.ByteLevel.alphabet())
+    others = [byte for byte in range(256) if chr(byte) not in printable]
+    letters = {chr(byte): byte for byte in range(256) if chr(byte) in printable}
+    letters |= {chr(256 + i): byte for i, byte in enumerate(others)}
+    inner = hf.Tokenizer(hf.models.BPE(letters, []))
+    inner.pre_tokenizer = hf.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.decoder = hf.decoders.ByteLevel()
+    return inner
+
+
+def export(model: GPT, tokenizer: Tokenizer, folder: Path, *, card: str) -> None:
+    """Write a folder that transformers' `from_pretrained` reads, with `card` as its README.md.
+
+    Raises ValueError, before anything is written, for a model that is not of GPT-2's shape.
+    """
+    theirs = to_hugging_face(model)
+    tokenizer_to_hugging_face(tokenizer).save_pretrained(folder)
+    theirs.save_pretrained(folder)
+    write_atomically(folder / "README.md", card)
+
+
+def from_hub(name: str = "gpt2") -> GPT:
+    """Return our GPT with the weights of a GPT-2 on the Hugging Face Hub.
+
+    Raises ConnectionError where the Hub cannot be reached and nothing is cached.
+    """
+    from transformers import GPT2LMHeadModel
+
+    try:
+        return from_hugging_face(GPT2LMHeadModel.from_pretrained(name))
+    except OSError as error:
+        raise ConnectionError(
+            f"expected to find {name} on the Hugging Face Hub or in its cache, got no answer: "
+            "go on without it, or try again where the Hub can be reached"
+        ) from error
