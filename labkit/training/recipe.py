@@ -153,6 +153,7 @@ def run_recipe(recipe: Recipe, folder: Path, *, tensorboard: bool = False) -> It
         write_recipe(recipe, folder)
         text.tokenizer.save(folder / TOKENIZER)
     model = new_model(recipe, text.tokenizer)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(folder, go_on=f"`labkit train {folder}` goes on")
     if recipe.begin_with_documents:
         recipe = replace(recipe, begin_at=text.tokenizer.end)
@@ -179,8 +180,7 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer) -> GPT:
         d_model=recipe.d_model,
         dropout=recipe.dropout,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return GPT(config, generator=torch.Generator().manual_seed(recipe.seed)).to(device)
+    return GPT(config, generator=torch.Generator().manual_seed(recipe.seed))
 
 
 def curves_for_tensorboard(folder: Path) -> Callable[[Record], None]:
