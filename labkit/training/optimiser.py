@@ -51,9 +51,8 @@ def make_optimisers(model: nn.Module, config: TrainConfig) -> Optimisers:
         {"params": vectors, "weight_decay": 0.0},
     ]
     betas = (config.beta_1, config.beta_2)
-    fused = any(p.is_cuda for p in vectors)
     chosen: Optimisers = [
-        torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=fused or None)
+        torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=True)
     ]
     if hidden:
         rate, decay = config.muon_learning_rate, config.weight_decay
