@@ -7,15 +7,17 @@ a pronoun means the only one it can mean.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from labkit.tinyworld.language import Language, capitalise, clear, names_of
-from labkit.tinyworld.lexicon import Piece, Slot, kind_of_role, world
+from labkit.tinyworld.lexicon import KINDS, THINGS, Piece, Slot, world
 
 LONGEST_SENTENCE = 400
-THINGS = ("toys", "containers", "foods")
+PRONOUN_FORMS = dict.fromkeys(THINGS, ("", "it"))
+PRONOUN_FORMS["people"] = ("", "obj", "poss", "she", "him", "his", "self")
+"""For each kind the forms in which a pronoun can stand."""
 
 
 @dataclass
@@ -56,12 +58,11 @@ class Grammar:
             rf"(?:{opening}[^{closing}]*{closing}|[^{opening}{stops}])*[{stops}]|[^{stops}]+[{stops}]?",
             re.DOTALL,
         )
-        words = "|".join(map(re.escape, _longest_first(_filler_words(language))))
+        words = _any_of(_filler_words(language))
         owned = re.escape(table["possessive"])
         spaced = rf"(?<!\w)(?:{words})(?:{owned})?(?!\w)"
         self._fillers = re.compile(spaced if language.joint else words)
-        connectives = [capitalise(word) for word in table["connectives"]]
-        self._connective = re.compile("|".join(map(re.escape, connectives)))
+        self._connective = re.compile(_any_of(map(capitalise, table["connectives"])))
         self._by_skeleton: dict[str, list[tuple[str, tuple[Piece, ...]]]] = defaultdict(list)
         for name, event in world().events.items():
             for pieces in language.phrasings(name, event.roles, False):
@@ -113,7 +114,7 @@ class Grammar:
             elif piece.role != "then":
                 texts = set(self._mentions(piece.role, piece.form))
                 texts |= {capitalise(text) for text in texts}
-                pattern += f"({'|'.join(map(re.escape, _longest_first(texts)))})"
+                pattern += f"({_any_of(texts)})"
                 slots.append(piece)
         connected = isinstance(pieces[0], Slot) and pieces[0].role == "then"
         return Phrasing(event, tuple(slots), re.compile(pattern), connected)
@@ -124,7 +125,7 @@ class Grammar:
 
         A pronoun gives no name: the empty string.
         """
-        language, kind = self.language, kind_of_role(role)
+        language, kind = self.language, KINDS[role[0]]
         adjectives = world().adjectives.get(kind, ())
         if role.endswith("*"):
             return {language.first(role, form, word): ("", word) for word in adjectives}
@@ -139,15 +140,9 @@ class Grammar:
                 choices = language.known(role, form, name, adjective, clear=False)
                 texts[choices[-1][1]] = (name, adjective)
                 texts[choices[0][1]] = (name, "")
-        return texts | dict.fromkeys(self._pronouns(kind, form), ("", ""))
-
-    def _pronouns(self, kind: str, form: str) -> set[str]:
-        """Return the pronouns that can fill a slot."""
-        if kind == "people" and form not in ("name", "s"):
-            return {self.language.pronoun(name, form) for name in names_of(["people"])}
-        if kind in THINGS and form in ("", "it"):
-            return {str(self.language.table["it"])}
-        return set()
+        if form in PRONOUN_FORMS.get(kind, ()):
+            texts |= {language.pronoun(name, form): ("", "") for name in names}
+        return texts
 
     def _resolve(
         self, phrasing: Phrasing, texts: Sequence[str], before: Sequence[str], fresh: bool
@@ -180,10 +175,10 @@ class Grammar:
         self, reading: Reading, role: str, name: str, text: str, before: Sequence[str]
     ) -> None:
         """Note a mention in place; a fault is noted where it cannot be right."""
-        kind, known = kind_of_role(role), reading.names.get(role)
+        kind, known = KINDS[role[0]], reading.names.get(role)
         pronoun = not name
         if pronoun:
-            name = known or self._meant(kind, text, [*before, *reading.mentioned])
+            name = known or self._meant(text, [*before, *reading.mentioned])
         agrees = not pronoun or text.lower() in self._pronoun_texts(name)
         if not name:
             reading.fault = reading.fault or ("unclear", (text,))
@@ -194,43 +189,34 @@ class Grammar:
         if kind not in ("places", "days"):
             reading.mentioned.append(name)
 
-    def _meant(self, kind: str, pronoun: str, mentioned: Sequence[str]) -> str:
+    def _meant(self, pronoun: str, mentioned: Sequence[str]) -> str:
         """Return the only one a pronoun can mean, or the empty string."""
-        kinds = ("people",) if kind == "people" else THINGS
         meant = {
             name
             for name in mentioned
-            if world().kind_of[name] in kinds
-            and pronoun.lower() in self._pronoun_texts(name)
-            and clear(name, mentioned)
+            if pronoun.lower() in self._pronoun_texts(name) and clear(name, mentioned)
         }
         return meant.pop() if len(meant) == 1 else ""
 
     @cache  # noqa: B019 (there are two grammars, each kept for good)
     def _pronoun_texts(self, name: str) -> frozenset[str]:
         """Return all pronouns that can stand for somebody or something."""
-        if world().kind_of.get(name) != "people":
-            return frozenset([str(self.language.table["it"])])
-        forms = ("", "obj", "poss", "she", "him", "his", "self")
-        return frozenset(self.language.pronoun(name, form) for form in forms)
+        return frozenset(self.language.pronoun(name, form) for form in PRONOUN_FORMS["people"])
 
 
 def _filler_words(language: Language) -> set[str]:
     """Return every word that can stand in a slot."""
-    table, texts = language.table, set[str]()
-    names = names_of(world().things)
-    texts.update(language.noun(name) for name in names)
-    texts.update(where for _, where in table["places"].values())
+    table, names = language.table, names_of(world().things)
+    texts = {table["possessive"], table["it"], "a", "an", "the"}
+    texts.update(map(language.noun, names), (where for _, where in table["places"].values()))
+    texts.update(*(forms.values() for forms in table["pronouns"].values()))
+    texts.update(*(map(language.adjective, words) for words in world().adjectives.values()))
     texts.update(language.measure(name) for name in names if language.measured)
-    texts.update(
-        language.adjective(word) for words in world().adjectives.values() for word in words
-    )
-    texts.update(form for forms in table["pronouns"].values() for form in forms.values())
-    texts |= {table["possessive"], table["it"], "a", "an", "the"}
     if language.joint:
         texts = {word for text in texts for word in text.split()}
     return {text.lower() for text in texts if text}
 
 
-def _longest_first(texts: set[str]) -> list[str]:
-    return sorted(texts, key=lambda text: (-len(text), text))
+def _any_of(texts: Iterable[str]) -> str:
+    """Return a pattern that matches the longest of some texts."""
+    return "|".join(map(re.escape, sorted(texts, key=lambda text: (-len(text), text))))

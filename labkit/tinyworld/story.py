@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from labkit.tinyworld.language import Language, capitalise, clear
-from labkit.tinyworld.lexicon import Piece, Slot, kind_of_role, world
+from labkit.tinyworld.lexicon import KINDS, Piece, Slot, world
 from labkit.tinyworld.plan import Call, Plan, Planner
 from labkit.tinyworld.process import Option
 
@@ -122,7 +122,7 @@ class Teller:
 
     def _introductions(self, node: Node, slot: Slot) -> list[Option]:
         """Return everything that may fill an open role, evenly; a measure word as its things."""
-        (role, form), kind = slot, kind_of_role(slot.role)
+        (role, form), kind = slot, KINDS[slot.role[0]]
         if role.endswith("*"):
             names: Sequence[str] = self.adjectives[kind]
         else:
@@ -145,7 +145,7 @@ class Teller:
         roles, here = node.roles, node.here
         if move.role:
             roles = roles if move.role in roles else {**roles, move.role: move.value}
-            if kind_of_role(move.role) not in ("places", "days") and move.role[-1] not in "*#":
+            if KINDS[move.role[0]] not in ("places", "days") and move.role[-1] not in "*#":
                 here = (*here, move.value)
         fresh = node.fresh and not option.text
         return Node(node.plan, node.calls, roles, node.before, here, node.pieces[1:], fresh)

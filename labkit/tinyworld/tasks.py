@@ -18,14 +18,14 @@ import numpy as np
 from labkit.files import write_atomically
 from labkit.tinyworld.judge import Fault, grammar, judge
 from labkit.tinyworld.language import capitalise, names_of
-from labkit.tinyworld.lexicon import KINDS, LANGUAGES, compile_phrasing, read_table, world
+from labkit.tinyworld.lexicon import KINDS, LANGUAGES, THINGS, compile_phrasing, read_table, world
 from labkit.tinyworld.state import State
 from labkit.tinyworld.tinyworld import Story, TinyWorld
 
 FADES = {"mend", "fetch", "direct", "admit", "sorry"}
 """Events that may change a feeling without a word about it: no feeling is asked for after one."""
 WHERE = {"people": "B", "places": "P", "containers": "K"}
-NAMED = {"name": ("people",), "thing": ("toys", "containers", "foods"), "place": ("places",)}
+NAMED = {"name": ("people",), "thing": THINGS, "place": ("places",)}
 MOST_TRIES, MOST_STORIES = 20, 1000
 Roles = dict[str, str]
 Events = Sequence[tuple[str, ...]]
@@ -344,6 +344,5 @@ def _bind(events: Events, wanted: Sequence[str]) -> Roles:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write records as lines of JSON, empty fields left out; the file is either whole or absent."""
-    fields = ({key: value for key, value in asdict(record).items() if value} for record in records)
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in fields]
-    write_atomically(path, "".join(lines))
+    rows = ({key: value for key, value in asdict(record).items() if value} for record in records)
+    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

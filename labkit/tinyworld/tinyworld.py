@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Self
 
@@ -96,8 +97,7 @@ class TinyWorld:
 
     def sample(self, rng: np.random.Generator) -> Story:
         """Draw a story."""
-        text, prob, node = process.draw(self._teller, rng)
-        return self._story(text, prob, node)
+        return self._story(*process.draw(self._teller, rng))
 
     def retell(
         self, story: Story, rng: np.random.Generator, *, present: bool = False, plain: bool = False
@@ -110,8 +110,7 @@ class TinyWorld:
         """
         limits = Limits(phrasings=1, connectives=0) if plain else Limits()
         teller = Teller(self._teller.language, limits, present=present)
-        text, prob, node = process.draw(Retelling(teller, story.calls, story.roles), rng)
-        return self._story(text, prob, node)
+        return self._story(*process.draw(Retelling(teller, story.calls, story.roles), rng))
 
     def _story(self, text: str, prob: float, node: Node) -> Story:
         return Story(
@@ -205,14 +204,10 @@ def is_new_combination(story: Story) -> bool:
     Pairs are of a person and a toy, and of the plot and a place; one in twelve is held out, by its
     hash. Train on stories where this is False, and test on those where it is True.
     """
-    names = set(story.roles.values())
-    people = [name for name in names if name in world().things["people"]]
-    toys = [name for name in names if name in world().things["toys"]]
-    places = [name for name in names if name in world().things["places"]]
-    pairs = [(person, toy) for person in people for toy in toys]
-    return any(map(_held_out, [*pairs, *((story.plot, place) for place in places)]))
-
-
-def _held_out(pair: tuple[str, str]) -> bool:
-    digest = hashlib.sha256(":".join(pair).encode()).digest()
-    return int.from_bytes(digest[:4], "big") % HELD_OUT == 0
+    people, toys, places = (
+        [name for name in story.roles.values() if world().kind_of.get(name) == kind]
+        for kind in ("people", "toys", "places")
+    )
+    pairs = [*product(people, toys), *product([story.plot], places)]
+    digests = (hashlib.sha256(":".join(pair).encode()).digest() for pair in pairs)
+    return any(int.from_bytes(digest[:4], "big") % HELD_OUT == 0 for digest in digests)
