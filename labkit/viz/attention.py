@@ -77,18 +77,13 @@ def _tell_cells(
 ) -> None:
     """Give each cell its tokens, their places and its weight; tokens may repeat, places do not."""
     queries, keys = ([f"{visible(t)} ({i})" for i, t in enumerate(names)] for names in tokens)
+    told = np.where(allowed, np.char.mod("%.4f", cells), "masked")
     figure.data[0].update(
         z=[brief(row) for row in np.where(allowed & (cells > 0), cells, np.nan)],
-        text=[
-            ["·" if ok and not value else "" for ok, value in zip(*row, strict=True)]
-            for row in zip(allowed, cells, strict=True)
-        ],
+        text=np.where(allowed & (cells == 0), "·", "").tolist(),
         customdata=[
-            [
-                safe(f"{query} → {key}: {f'{value:.4f}' if ok else 'masked'}")
-                for key, value, ok in zip(keys, *row, strict=True)
-            ]
-            for query, *row in zip(queries, cells, allowed, strict=True)
+            [safe(f"{query} → {key}: {weight}") for key, weight in zip(keys, row, strict=True)]
+            for query, row in zip(queries, told, strict=True)
         ],
         hovertemplate="%{customdata}<extra></extra>",
         hoverongaps=True,
@@ -115,12 +110,9 @@ def _fit(figure: Any, keys: Sequence[str], n_queries: int) -> None:
     cell = min(CELL, max(NARROWEST_CELL, ROOM // max(len(keys), n_queries)))
     share = min(0.9, max(0.3, cell * len(keys) / (WIDTH - 110)))
     figure.layout.height = AROUND + cell * n_queries
-    figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if _any_long(keys) else 0)
+    long = any(len(visible(key)) > 2 for key in keys)
+    figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if long else 0)
     figure.data[0].colorbar.update(x=share + 0.01, len=1, lenmode="fraction", tickvals=[0, 0.5, 1])
-
-
-def _any_long(tokens: Sequence[str]) -> bool:
-    return any(len(visible(token)) > 2 for token in tokens)
 
 
 def _describe(cells: Array, allowed: Mask, queries: Sequence[str], keys: Sequence[str]) -> str:

@@ -57,8 +57,8 @@ def curves(
                 "give two non-empty sequences of one length"
             )
         hover = f"{safe(x)} %{{x}}<br>{safe(y)} %{{y}}<extra>{safe(name)}</extra>"
-        figure.add_scatter(x=brief(xs), y=brief(ys), name=safe(name), hovertemplate=hover)
-        figure.data[-1].update(_line_style(i, xs.size))
+        drawn = {"x": brief(xs), "y": brief(ys), "name": safe(name), "hovertemplate": hover}
+        figure.add_scatter(**drawn, **_line_style(i, xs.size))
         told.append(_describe_curve(name, xs, ys))
     figure.update_layout(showlegend=len(told) > 1)
     _set_logarithms(figure, log_x, log_y)
@@ -87,18 +87,12 @@ def _describe_curve(name: str, xs: Array, ys: Array) -> str:
 
 
 def _set_logarithms(figure: Any, log_x: bool, log_y: bool) -> None:
-    for axis, wanted in (("xaxis", log_x), ("yaxis", log_y)):
-        if wanted:
-            figure.layout[axis].update(type="log", exponentformat="power")
-            _name_few_places(figure, axis)
-
-
-def _name_few_places(figure: Any, axis: str) -> None:
-    """Put the ticks of a logarithmic axis at the points themselves, if these are few."""
-    places = sorted({place for line in figure.data for place in line[axis[0]]})
-    if len(places) <= FEW:
-        names = [number(place) for place in places]
-        figure.layout[axis].update(tickvals=places, ticktext=names)
+    """Make axes logarithmic; where the points are few, the ticks stand at the points themselves."""
+    for axis in ["xaxis"] * log_x + ["yaxis"] * log_y:
+        figure.layout[axis].update(type="log", exponentformat="power")
+        places = sorted({place for line in figure.data for place in line[axis[0]]})
+        if len(places) <= FEW:
+            figure.layout[axis].update(tickvals=places, ticktext=[number(p) for p in places])
 
 
 def _add_mark(figure: Any, mark: tuple[float, float, str], log_x: bool, log_y: bool) -> None:
@@ -131,7 +125,7 @@ def next_token_bars(
     """
     panels = distributions if isinstance(distributions, Mapping) else {"": distributions}
     bars = {name: _ranked(as_array(p), labels, top) for name, p in panels.items()}
-    rows = max(len(bar) for bar in bars.values())
+    rows = max(map(len, bars.values()))
     figure = blank(title, "", "", height=max(HEIGHT - 80, 110 + 22 * rows))
     widest = max(p for bar in bars.values() for _, p in bar)
     room = (110 + 12 * len(bars)) * widest  # for the numbers at the ends of the bars

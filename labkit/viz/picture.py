@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+from IPython import display
 
 from labkit.notebook import is_static
 from labkit.viz.chromium import render_png
@@ -53,13 +54,11 @@ class Picture:
         return {"image/png": base64.b64encode(png).decode("ascii")} | text
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
         layout = self.figure.layout
         size = {"width": layout.width or WIDTH, "height": layout.height or HEIGHT}
         bundle = self.bundle()
         metadata = {"image/png": size} if "image/png" in bundle else {}
-        display(bundle, metadata=metadata, raw=True)
+        display.display(bundle, metadata=metadata, raw=True)
 
 
 def blank(title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
