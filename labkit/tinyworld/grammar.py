@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 
 from labkit.tinyworld.language import Language, capitalise, clear, names_of
 from labkit.tinyworld.lexicon import KINDS, THINGS, Piece, Slot, world
@@ -35,16 +35,6 @@ class Reading:
     fault: tuple[str, tuple[str, ...]] | None = None
 
 
-@dataclass(frozen=True)
-class Phrasing:
-    """One way to say an event, ready to be matched; if `connected`, after a connective too."""
-
-    event: str
-    slots: tuple[Slot, ...]
-    pattern: re.Pattern[str]
-    connected: bool
-
-
 class Grammar:
     """All sentences of one language."""
 
@@ -68,7 +58,6 @@ class Grammar:
             for pieces in language.phrasings(name, event.roles, False):
                 literal = " ".join(piece if isinstance(piece, str) else " " for piece in pieces)
                 self._by_skeleton[self.skeleton(literal)].append((name, pieces))
-        self._phrasing = lru_cache(maxsize=None)(self._compile)
 
     def sentences(self, text: str) -> Iterator[tuple[int, str]]:
         """Cut a text into sentences, each with its place; direct speech is not cut."""
@@ -98,15 +87,18 @@ class Grammar:
     def _match(self, sentence: str, before: Sequence[str], *, connected: bool) -> list[Reading]:
         found = []
         for event, pieces in self._by_skeleton.get(self.skeleton(sentence), ()):
-            phrasing = self._phrasing(event, pieces)
-            match = phrasing.pattern.fullmatch(sentence)
-            if match and (phrasing.connected or not connected):
-                fresh = not connected and match.start(1) == 0 if phrasing.slots else False
-                reading = self._resolve(phrasing, match.groups(), before, fresh)
+            pattern, slots = self._compile(pieces)
+            match = pattern.fullmatch(sentence)
+            if match and (not connected or pieces[0] == Slot("then", "")):
+                fresh = bool(slots) and not connected and match.start(1) == 0
+                texts = zip(slots, match.groups(), strict=True)
+                reading = self._resolve(event, texts, before, fresh)
                 found += [reading] if reading else []
         return found
 
-    def _compile(self, event: str, pieces: tuple[Piece, ...]) -> Phrasing:
+    @cache  # noqa: B019 (there are two grammars, each kept for good)
+    def _compile(self, pieces: tuple[Piece, ...]) -> tuple[re.Pattern[str], list[Slot]]:
+        """Return the pattern of a phrasing and the slots that its groups fill."""
         pattern, slots = "", []
         for piece in pieces:
             if isinstance(piece, str):
@@ -116,8 +108,7 @@ class Grammar:
                 texts |= {capitalise(text) for text in texts}
                 pattern += f"({_any_of(texts)})"
                 slots.append(piece)
-        connected = isinstance(pieces[0], Slot) and pieces[0].role == "then"
-        return Phrasing(event, tuple(slots), re.compile(pattern), connected)
+        return re.compile(pattern), slots
 
     @cache  # noqa: B019 (there are two grammars, each kept for good)
     def _mentions(self, role: str, form: str) -> dict[str, tuple[str, str]]:
@@ -145,41 +136,39 @@ class Grammar:
         return texts
 
     def _resolve(
-        self, phrasing: Phrasing, texts: Sequence[str], before: Sequence[str], fresh: bool
+        self, event: str, texts: Iterable[tuple[Slot, str]], before: Sequence[str], fresh: bool
     ) -> Reading | None:
         """Find out who and what is meant; None if the words do not agree with each other."""
-        reading = Reading(phrasing.event)
+        reading = Reading(event)
         adjective = measure = ""
-        for i, (slot, text) in enumerate(zip(phrasing.slots, texts, strict=True)):
-            mentions = self._mentions(slot.role, slot.form)
-            if fresh and i == 0:
+        for (role, form), text in texts:
+            mentions = self._mentions(role, form)
+            if fresh:
                 mentions = {capitalise(known): mention for known, mention in mentions.items()}
             if text not in mentions:
                 return None
-            name, given = mentions[text]
-            if slot.role.endswith("*"):
+            fresh, (name, given) = False, mentions[text]
+            if role.endswith("*"):
                 adjective = given
-                continue
-            if slot.role.endswith("#"):
+            elif role.endswith("#"):
                 measure = text
-                continue
-            if measure and measure != self.language.measure(name):
+            elif measure and measure != self.language.measure(name):
                 return None
-            self._mention(reading, slot.role, name, text, before)
-            if given or adjective:
-                reading.adjectives[reading.names[slot.role]] = given or adjective
-            adjective = measure = ""
+            else:
+                self._mention(reading, role, name, text, before)
+                if given or adjective:
+                    reading.adjectives[reading.names[role]] = given or adjective
+                adjective = measure = ""
         return reading
 
     def _mention(
         self, reading: Reading, role: str, name: str, text: str, before: Sequence[str]
     ) -> None:
         """Note a mention in place; a fault is noted where it cannot be right."""
-        kind, known = KINDS[role[0]], reading.names.get(role)
-        pronoun = not name
-        if pronoun:
+        kind, known, agrees = KINDS[role[0]], reading.names.get(role), True
+        if not name:  # a pronoun
             name = known or self._meant(text, [*before, *reading.mentioned])
-        agrees = not pronoun or text.lower() in self._pronoun_texts(name)
+            agrees = text.lower() in self._pronoun_texts(name)
         if not name:
             reading.fault = reading.fault or ("unclear", (text,))
             name = world().things[kind][0]

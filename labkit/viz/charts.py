@@ -9,21 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit.viz.picture import (
-    DASHES,
-    FAINT,
-    HEIGHT,
-    PALETTE,
-    SYMBOLS,
-    TEXT,
-    Picture,
-    blank,
-    number,
-    safe,
-    sentence,
-)
+from labkit.viz.picture import FAINT, HEIGHT, PALETTE, TEXT, Picture, blank, number, safe, sentence
 
 Array = npt.NDArray[np.float64]
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅", "\u3000": "␣␣"}
 OTHERS = "all others"
 FEW = 6
@@ -197,13 +187,11 @@ def heatmap(
     x: str,
     y: str,
     unit: str = "count",
-    logarithmic: bool = False,
     says: str | None = None,
 ) -> Picture:
     """Draw a matrix of numbers ≥ 0; a zero is a dot on no colour, so "never" is not "seldom".
 
-    `logarithmic` colours by the logarithm. Raises ValueError if the matrix is not
-    (len(rows), len(columns)) or holds a negative number.
+    Raises ValueError if the matrix is not (len(rows), len(columns)) or holds a negative number.
     """
     cells = as_array(matrix)
     if cells.shape != (len(rows), len(columns)) or (cells < 0).any():
@@ -212,9 +200,10 @@ def heatmap(
             f"each label, got shape {cells.shape} with smallest value {cells.min(initial=0):.4g}"
         )
     figure = blank(title, x, y, height=max(HEIGHT, 130 + 15 * len(rows)))
-    figure.add_heatmap(**_cells(cells, logarithmic))
+    figure.add_heatmap(**_cells(cells))
     hover = f"%{{y}} → %{{x}}: %{{customdata}} {safe(unit)}<extra></extra>"
-    figure.update_traces(hovertemplate=hover, colorbar=_colour_bar(cells, unit, logarithmic))
+    bar = {"title": {"text": safe(unit)}, "outlinewidth": 0, "thickness": 14}
+    figure.update_traces(hovertemplate=hover, colorbar=bar)
     for axis, labels in (("xaxis", columns), ("yaxis", rows)):
         ticks = [safe(visible(label)) for label in labels]
         figure.layout[axis].update(
@@ -226,11 +215,10 @@ def heatmap(
     )
 
 
-def _cells(cells: Array, logarithmic: bool) -> dict[str, Any]:
+def _cells(cells: Array) -> dict[str, Any]:
     """Return the coloured cells; those that hold zero have a dot in place of a colour."""
-    shown = np.where(cells > 0, cells, np.nan)
     return {
-        "z": [brief(row) for row in (np.log10(shown) if logarithmic else shown)],
+        "z": [brief(row) for row in np.where(cells > 0, cells, np.nan)],
         "customdata": [brief(row) for row in cells],
         "text": [["" if value else "·" for value in row] for row in cells],
         "texttemplate": "%{text}",
@@ -240,15 +228,6 @@ def _cells(cells: Array, logarithmic: bool) -> dict[str, Any]:
         "ygap": 1,
         "colorscale": "Cividis",
     }
-
-
-def _colour_bar(cells: Array, unit: str, logarithmic: bool) -> dict[str, Any]:
-    bar: dict[str, Any] = {"title": {"text": safe(unit)}, "outlinewidth": 0, "thickness": 14}
-    if logarithmic and cells.max(initial=0) > 0:
-        powers = range(int(np.floor(np.log10(cells[cells > 0].min()))), 13)
-        kept = [p for p in powers if 10**p <= cells.max()]
-        bar |= {"tickvals": kept, "ticktext": [number(10.0**p) for p in kept]}
-    return bar
 
 
 def _describe_cells(cells: Array, rows: Sequence[str], columns: Sequence[str], unit: str) -> str:

@@ -23,8 +23,6 @@ FAINT = "rgba(128, 128, 128, 0.28)"
 """Grid lines and the bar that gathers what is not shown."""
 PALETTE = ("#1f7fc4", "#d55e00", "#0a9069", "#b5639a", "#a17a00", "#7d73d6")
 """Told apart by colour-blind readers; at least 3 to 1 against white and against #111."""
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 
 FONT = (
     "system-ui, 'Helvetica Neue', Arial, 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', "
