@@ -9,6 +9,7 @@ its left where the document has them. Built in notebook 12.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import get_type_hints
 
 import numpy as np
@@ -87,18 +88,14 @@ def token_log_probs(model: LanguageModel, ids: Tensor, *, stride: int | None = N
     inputs, targets = ids[:, :-1], ids[0, 1:]
     if model.context_length is None:
         cache = model.new_cache()
-        pieces = [_chosen(model(x, cache)[0], y) for x, y in _chunks(inputs, targets)]
-        return torch.cat(pieces)
+        chunks = zip(inputs.split(CHUNK, dim=1), targets.split(CHUNK), strict=True)
+        return torch.cat([_chosen(model(x, cache)[0], y) for x, y in chunks])
     scores = torch.empty(len(targets))
     for windows in _windows(len(targets), model.context_length, stride):
         rows = torch.stack([inputs[0, begin:end] for begin, _, end in windows])
         for row, (begin, first, end) in zip(model(rows), windows, strict=True):
             scores[first:end] = _chosen(row[first - begin :], targets[first:end])
     return scores
-
-
-def _chunks(inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(inputs.split(CHUNK, dim=1), targets.split(CHUNK), strict=True)
 
 
 def _chosen(logits: Tensor, targets: Tensor) -> Tensor:
@@ -111,19 +108,12 @@ def _windows(length: int, context: int, stride: int | None) -> Iterator[list[tup
     stride = max(1, context // 2) if stride is None else stride
     if not 1 <= stride <= context:
         raise ValueError(f"expected a stride from 1 to {context}, the context, got {stride}")
-    batch: list[tuple[int, int, int]] = []
-    for first in range(0, length, stride):
-        end = min(first + stride, length)
-        window = (max(0, end - context), first, end)
-        if batch and (len(batch) == WINDOWS_AT_ONCE or _width(window) != _width(batch[0])):
+    firsts = range(0, length, stride)
+    ends = [min(first + stride, length) for first in firsts]
+    windows = [(max(0, e - context), first, e) for first, e in zip(firsts, ends, strict=True)]
+    for _, equal in groupby(windows, key=lambda window: window[2] - window[0]):
+        while batch := list(islice(equal, WINDOWS_AT_ONCE)):
             yield batch
-            batch = []
-        batch.append(window)
-    yield batch
-
-
-def _width(window: tuple[int, int, int]) -> int:
-    return window[2] - window[0]
 
 
 def ratio_interval(totals: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:

@@ -120,15 +120,14 @@ class Table:
     """Share of each context's probability that is left for the shorter context."""
 
 
+@dataclass
 class NGramCache:
     """The last tokens of each sequence, all that an n-gram model remembers.
 
     Built in notebook 12.
     """
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
-        self.ids: Tensor | None = None
+    ids: Tensor | None = None
 
 
 class NGram:
@@ -169,14 +168,12 @@ class NGram:
         Raises what `labkit.model.check_ids` raises.
         """
         check_ids(ids, self.vocab_size)
-        past = 0
-        if cache is not None and cache.ids is not None:
-            past = cache.ids.shape[1]
-            ids = torch.cat([cache.ids, ids], dim=1)
+        new = ids.shape[1]
         if cache is not None:
+            ids = ids if cache.ids is None else torch.cat([cache.ids, ids], dim=1)
             cache.ids = ids[:, max(0, ids.shape[1] - self.order + 1) :]
         with np.errstate(divide="ignore"):
-            scores = np.log(self.probabilities(ids.numpy(force=True))[:, past:])
+            scores = np.log(self.probabilities(ids.numpy(force=True))[:, -new:])
         return torch.from_numpy(scores.astype(np.float32))
 
     def probabilities(self, ids: Ints) -> Floats:
@@ -218,11 +215,9 @@ class NGram:
     def _contexts(self, ids: Ints) -> list[Ints]:
         """Find the id of the context of each length 0 … n - 1 before the next token: n × (B, T)."""
         found: list[Ints] = [np.zeros(ids.shape, dtype=np.int64)]
-        for level in self.counts.levels[: self.order - 1]:
-            shorter = np.full(ids.shape, UNKNOWN, dtype=np.int64)
-            shorter[:, 1:] = found[-1][:, :-1]
-            if len(found) == 1:
-                shorter[:] = 0
+        for n, level in enumerate(self.counts.levels[: self.order - 1]):
+            before = UNKNOWN if n else 0  # what stands before the first token; nothing has id 0
+            shorter = np.pad(found[n][:, :-1], ((0, 0), (1, 0)), constant_values=before)
             keys = shorter * self.vocab_size + ids
             place = np.searchsorted(level.keys, keys).clip(max=len(level.keys) - 1)
             known = (shorter != UNKNOWN) & (level.keys[place] == keys)

@@ -15,7 +15,7 @@ from labkit.tinyworld.language import Language, capitalise, clear, names_of
 from labkit.tinyworld.lexicon import KINDS, THINGS, Piece, Slot, world
 
 LONGEST_SENTENCE = 400
-PRONOUN_FORMS = dict.fromkeys(THINGS, ("", "it"))
+PRONOUN_FORMS: dict[str, tuple[str, ...]] = dict.fromkeys(THINGS, ("", "it"))
 PRONOUN_FORMS["people"] = ("", "obj", "poss", "she", "him", "his", "self")
 """For each kind the forms in which a pronoun can stand."""
 
