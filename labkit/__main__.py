@@ -20,11 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return lab(ROOT, extra)
         if chosen.command == "reader":
             return reader(ROOT)
+        if chosen.command == "data" and chosen.name == "tinyworld":
+            return write_tinyworld(chosen)
         if chosen.command == "data":
-            if chosen.name == "tinyworld":
-                return write_tinyworld(chosen)
             return describe_data(chosen.name, chosen.edition)
-        return doctor(ROOT)
+        from workbench.doctor import report
+
+        return report(ROOT)
     except BrokenPipeError:  # whoever read the output, such as `head`, has enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (Python closes it)
         return 1
@@ -84,13 +86,6 @@ def lab(root: Path, extra: Sequence[str]) -> int:
         return start_lab(root / "work", extra)
     except OSError as error:
         return fail(error)
-
-
-def doctor(root: Path) -> int:
-    """Say what is wrong with this machine."""
-    from workbench.doctor import report
-
-    return report(root)
 
 
 def describe_data(name: str, edition: str | None) -> int:

@@ -23,6 +23,8 @@ class Language:
         if code not in LANGUAGES:
             raise ValueError(f"expected one of the languages {sorted(LANGUAGES)}, got {code!r}")
         self.table: dict[str, Any] = read_table(LANGUAGES[code])
+        places = {name: noun for name, (noun, _) in self.table["places"].items()}
+        self.nouns: dict[str, str] = self.table["nouns"] | self.table["people"] | places
         self.joint: str = self.table["joint"]
         self.measured = bool(self.table["measures"])
 
@@ -50,11 +52,7 @@ class Language:
 
     def noun(self, name: str) -> str:
         """Return the word for a person, place, thing or time of day."""
-        if name in self.table["people"]:
-            return str(self.table["people"][name])
-        if name in self.table["places"]:
-            return str(self.table["places"][name][0])
-        return str(self.table["nouns"].get(name, name))
+        return self.nouns.get(name, name)
 
     def adjective(self, name: str) -> str:
         """Return the word for an adjective, ready to stand before a noun."""
@@ -97,6 +95,8 @@ class Language:
 
     def known(self, role: str, form: str, name: str, adjective: str, clear: bool) -> Choices:
         """Return the ways to mention what fills a role and was mentioned before."""
+        if role[-1] in "*#":
+            return [(1.0, self.first(role, form, name))]
         kind = KINDS[role[0]]
         if kind == "people":
             return self.person(name, form, clear)

@@ -66,12 +66,8 @@ class State:
         for effect, *roles in event.makes:
             EFFECTS[effect](self, *(given.get(role, role) for role in roles))
         self.seen.update(arguments)
-        if not event.unseen:
-            self._witness([name for name in arguments if self.at.get(name) != before.get(name)])
-
-    def _witness(self, names: Sequence[str]) -> None:
-        """Let everybody who is there know where the things that were moved are now."""
-        for thing in names:
+        moved = [name for name in arguments if self.at.get(name) != before.get(name)]
+        for thing in () if event.unseen else moved:  # who is there knows where it is now
             where = self.place(thing)
             if world().kind_of[thing] in THINGS and where is not None:
                 for person in world().things["people"]:

@@ -114,8 +114,6 @@ class Teller:
     def _mentions(self, node: Node, slot: Slot) -> list[Option]:
         """Return the ways to mention what was mentioned before."""
         (role, form), name = slot, node.roles[slot.role]
-        if role[-1] in "*#":
-            return [Option(1.0, self.language.first(role, form, name), Fill("", ""))]
         adjective, known = node.roles.get(f"{role}*", ""), clear(name, node.before + node.here)
         choices = self.language.known(role, form, name, adjective, known)
         return [Option(prob, text, Fill(role, name)) for prob, text in choices]

@@ -114,7 +114,7 @@ def say(template: str, roles: Mapping[str, str], language: str = "en") -> str:
             text += name
         elif role.endswith("#"):
             text += rules.measure(name)
-        elif role.endswith("*") or form == "noun":
+        elif form == "noun":
             text += rules.first(role, form, name)
         else:
             text += rules.known(role, form, name, "", clear=False)[0][1]
