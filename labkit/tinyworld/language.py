@@ -1,5 +1,6 @@
 """The words for people, places and things in one language, and when a pronoun is clear enough."""
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -33,13 +34,12 @@ class Language:
         self, event: str, roles: tuple[str, ...], present: bool
     ) -> tuple[tuple[Piece, ...], ...]:
         """Return the ways to say an event, cut into pieces, for the roles it is called with."""
-        rename = dict(zip(world().events[event].roles, roles, strict=True))
+        called = dict(zip(world().events[event].roles, roles, strict=True))
         return tuple(
-            tuple(
-                piece
-                if isinstance(piece, str)
-                else piece._replace(role=rename.get(piece.role[0], piece.role[0]) + piece.role[1:])
-                for piece in compile_phrasing(text, present=present, measured=self.measured)
+            compile_phrasing(
+                re.sub(r"(?<=\{)\w", lambda role: called.get(role[0], role[0]), text),
+                present=present,
+                measured=self.measured,
             )
             for text in self.table["say"][event]
         )

@@ -88,15 +88,9 @@ def _set_logarithms(figure: Any, log_x: bool, log_y: bool) -> None:
 def _add_mark(figure: Any, mark: tuple[float, float, str], log_x: bool, log_y: bool) -> None:
     """Point an arrow with words at one place, which plotly wants as logarithms on log axes."""
     at_x, at_y, words = mark
-    figure.add_annotation(
-        x=np.log10(at_x) if log_x else at_x,
-        y=np.log10(at_y) if log_y else at_y,
-        text=safe(words),
-        arrowcolor=TEXT,
-        arrowhead=2,
-        ax=0,
-        ay=-44,
-    )
+    x, y = np.log10(at_x) if log_x else at_x, np.log10(at_y) if log_y else at_y
+    arrow = {"arrowcolor": TEXT, "arrowhead": 2, "ax": 0, "ay": -44}
+    figure.add_annotation(x=x, y=y, text=safe(words), **arrow)
 
 
 def next_token_bars(
