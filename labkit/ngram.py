@@ -19,7 +19,6 @@ from labkit.model import check_ids
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 UNKNOWN = -1
-FALLBACK_DISCOUNT = 0.5
 PROPERTIES = frozenset(
     {"sums_to_one", "log_probs", "causal", "chunked", "batched", "overfits", "refuses_ids"}
 )
@@ -292,7 +291,7 @@ def kneser_ney_discounts(counts: Ints, kind: str) -> Floats:
         raise ValueError(f'expected "one" or "three" discounts, or an array of them, got {kind!r}')
     n1, n2, n3, n4 = (int((counts == r).sum()) for r in (1, 2, 3, 4))
     if n1 == 0 or n2 == 0:
-        return np.full(3, FALLBACK_DISCOUNT)
+        return np.full(3, 0.5)
     divisor = n1 + 2 * n2
     one = np.full(3, n1 / divisor)
     if kind == "one" or n3 == 0 or n4 == 0:

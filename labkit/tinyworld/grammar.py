@@ -164,10 +164,13 @@ class Grammar:
     def _mention(
         self, reading: Reading, role: str, name: str, text: str, before: Sequence[str]
     ) -> None:
-        """Note a mention in place; a fault is noted where it cannot be right."""
+        """Note a mention in place; a fault where it cannot be right, or means more than one."""
         kind, known, agrees = KINDS[role[0]], reading.names.get(role), True
         if not name:  # a pronoun
-            name = known or self._meant(text, [*before, *reading.mentioned])
+            mentioned = [*before, *reading.mentioned]
+            fits = {name for name in mentioned if text.lower() in self._pronoun_texts(name)}
+            meant = [name for name in fits if clear(name, mentioned)]
+            name = known or (meant[0] if len(meant) == 1 else "")
             agrees = text.lower() in self._pronoun_texts(name)
         if not name:
             reading.fault = reading.fault or ("unclear", (text,))
@@ -177,15 +180,6 @@ class Grammar:
         reading.names.setdefault(role, name)
         if kind not in ("places", "days"):
             reading.mentioned.append(name)
-
-    def _meant(self, pronoun: str, mentioned: Sequence[str]) -> str:
-        """Return the only one a pronoun can mean, or the empty string."""
-        meant = {
-            name
-            for name in mentioned
-            if pronoun.lower() in self._pronoun_texts(name) and clear(name, mentioned)
-        }
-        return meant.pop() if len(meant) == 1 else ""
 
     @cache  # noqa: B019 (there are two grammars, each kept for good)
     def _pronoun_texts(self, name: str) -> frozenset[str]:

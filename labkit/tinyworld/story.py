@@ -95,7 +95,10 @@ class Teller:
             choices = self.language.connectives(self.limits.connectives)
             options = [Option(prob, text, Fill("", "")) for prob, text in choices]
         elif piece.role in node.roles:
-            options = self._mentions(node, piece)
+            (role, form), name = piece, node.roles[piece.role]
+            adjective, known = node.roles.get(f"{role}*", ""), clear(name, node.before + node.here)
+            choices = self.language.known(role, form, name, adjective, known)
+            options = [Option(prob, text, Fill(role, name)) for prob, text in choices]
         else:
             options = self._introductions(node, piece)
         if node.fresh:
@@ -110,13 +113,6 @@ class Teller:
             ways = ways[: self.limits.phrasings]
             options += [Option(prob / len(ways), joint, Sentence(call, after, way)) for way in ways]
         return options or [Option(1.0, "", None)]
-
-    def _mentions(self, node: Node, slot: Slot) -> list[Option]:
-        """Return the ways to mention what was mentioned before."""
-        (role, form), name = slot, node.roles[slot.role]
-        adjective, known = node.roles.get(f"{role}*", ""), clear(name, node.before + node.here)
-        choices = self.language.known(role, form, name, adjective, known)
-        return [Option(prob, text, Fill(role, name)) for prob, text in choices]
 
     def _introductions(self, node: Node, slot: Slot) -> list[Option]:
         """Return everything that may fill an open role, evenly; a measure word as its things."""

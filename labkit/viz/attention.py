@@ -13,13 +13,6 @@ from labkit.viz.charts import Array, as_array, brief, heatmap, visible
 from labkit.viz.picture import FAINT, WIDTH, Picture, number, safe, sentence
 
 Mask = npt.NDArray[np.bool_]
-CELL, NARROWEST_CELL = 32, 9
-"""Pixels of one cell, while the matrix fits; and of the narrowest."""
-ROOM = 540
-"""Pixels for all columns together."""
-AROUND = 200
-"""Pixels of title, token labels and axis title above and below the cells."""
-ROW_TOLERANCE = 1e-3
 
 
 def attention_matrix(
@@ -58,7 +51,7 @@ def _check(cells: Array, allowed: Mask, queries: Sequence[str], keys: Sequence[s
         )
     sums = cells.sum(axis=1)
     off = np.nan_to_num(np.abs(sums - 1), nan=np.inf)
-    if off.max(initial=0) > ROW_TOLERANCE:
+    if off.max(initial=0) > 1e-3:
         worst = int(off.argmax())
         raise ValueError(
             f"expected each row of weights to sum to 1, got {sums[worst]:.4g} for query {worst}, "
@@ -106,10 +99,10 @@ def _grey_out(figure: Any, masked: Mask) -> None:
 
 
 def _fit(figure: Any, keys: Sequence[str], n_queries: int) -> None:
-    """Make the cells about square, and put the scale beside them."""
-    cell = min(CELL, max(NARROWEST_CELL, ROOM // max(len(keys), n_queries)))
+    """Make the cells about square, of 9 to 32 pixels, and put the scale beside them."""
+    cell = min(32, max(9, 540 // max(len(keys), n_queries)))
     share = min(0.9, max(0.3, cell * len(keys) / (WIDTH - 110)))
-    figure.layout.height = AROUND + cell * n_queries
+    figure.layout.height = 200 + cell * n_queries  # 200 for the title and the labels
     long = any(len(visible(key)) > 2 for key in keys)
     figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if long else 0)
     figure.data[0].colorbar.update(x=share + 0.01, len=1, lenmode="fraction", tickvals=[0, 0.5, 1])

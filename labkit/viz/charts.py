@@ -16,8 +16,6 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅", "\u3000": "␣␣"}
 OTHERS = "all others"
-FEW = 6
-"""A logarithmic axis with at most so many points names each of them."""
 
 
 def curves(
@@ -77,11 +75,11 @@ def _describe_curve(name: str, xs: Array, ys: Array) -> str:
 
 
 def _set_logarithms(figure: Any, log_x: bool, log_y: bool) -> None:
-    """Make axes logarithmic; where the points are few, the ticks stand at the points themselves."""
+    """Make axes logarithmic; the ticks of at most six points stand at the points themselves."""
     for axis in ["xaxis"] * log_x + ["yaxis"] * log_y:
         figure.layout[axis].update(type="log", exponentformat="power")
         places = sorted({place for line in figure.data for place in line[axis[0]]})
-        if len(places) <= FEW:
+        if len(places) <= 6:
             figure.layout[axis].update(tickvals=places, ticktext=[number(p) for p in places])
 
 

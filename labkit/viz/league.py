@@ -5,7 +5,7 @@ One more column says how far the same recipe stays above the truth, on stories o
 
 import html
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,11 +39,11 @@ class LeagueTable:
 
     def markdown(self) -> str:
         """Return the table in GitHub's Markdown, the highlighted row in bold."""
-        lines = [_line(COLUMNS), _line(["---", *["---:"] * (len(COLUMNS) - 1)])]
+        lines = [[*COLUMNS], ["---", *["---:"] * (len(COLUMNS) - 1)]]
         for row in self.rows:
             bold = "**" if row.model == self.highlight else ""
-            lines.append(_line([f"{bold}{_plain(cell)}{bold}" for cell in _cells(row)]))
-        return "\n".join(lines)
+            lines.append([f"{bold}{_plain(cell)}{bold}" for cell in _cells(row)])
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def text(self) -> str:
         """Return the table in columns; CPU-seconds, which vary, come last and unpadded."""
@@ -76,10 +76,6 @@ def league_table(rows: Sequence["LeagueRow"], *, highlight: str | None = None) -
     if highlight is not None and highlight not in names:
         raise ValueError(f"no row for {highlight!r}: the rows are {', '.join(names) or 'none'}")
     return LeagueTable(tuple(sorted(rows, key=lambda row: row.bits_per_char)), highlight)
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _plain(cell: str) -> str:

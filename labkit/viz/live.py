@@ -26,7 +26,6 @@ Row = tuple[float, float | None, float | None]
 """Place on the x axis, training loss, held-out loss; None where there is no finite number."""
 NAMES = ("training", "held out")
 AXES = {"step": "updates", "tokens": "tokens read", "cpu_seconds": "processor time, seconds"}
-SECONDS_BETWEEN_MESSAGES = 0.2
 
 
 def watch(
@@ -123,7 +122,7 @@ class _Feed:
     def add(self, row: Row) -> None:
         """Send a row now, or keep it until enough time has passed."""
         self.waiting.append(row)
-        if self.clock() - self.sent >= SECONDS_BETWEEN_MESSAGES:
+        if self.clock() - self.sent >= 0.2:
             self.send({"rows": self.waiting})
             self.waiting, self.sent = [], self.clock()
 
