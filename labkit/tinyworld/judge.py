@@ -64,8 +64,8 @@ def judge(text: str | bytes, code: str, training: Collection[str] | None = None)
     rules, state, fault = grammar(code), State(), None
     adjectives: dict[str, str] = {}
     before: list[str] = []
-    events, sentences = [], list(rules.sentences(text))
-    for number, (position, sentence) in enumerate(sentences, start=1):
+    events, number = [], 0
+    for number, (position, sentence) in enumerate(rules.sentences(text), start=1):
         missing, reading = min(
             ((_missing(r, state, adjectives), r) for r in rules.readings(sentence, before)),
             key=lambda found: found[0] is not None,
@@ -82,8 +82,8 @@ def judge(text: str | bytes, code: str, training: Collection[str] | None = None)
             adjectives = reading.adjectives | adjectives
             events.append((reading.event, *names))
     return Verdict(
-        sentences=len(sentences),
-        grammatical=len(events) / len(sentences) if sentences else 0.0,
+        sentences=number,
+        grammatical=len(events) / number if number else 0.0,
         fault=fault,
         complete=state.ended and state.solved > 0 and not state.problems,
         novel=None if training is None else text not in training,
