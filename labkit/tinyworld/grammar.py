@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from labkit.tinyworld.language import Language, capitalise, clear, names_of
+from labkit.tinyworld.language import Language, capitalise, clear
 from labkit.tinyworld.lexicon import KINDS, THINGS, Piece, Slot, world
 
 LONGEST_SENTENCE = 400
+THEN = Slot("then", "")
 PRONOUN_FORMS: dict[str, tuple[str, ...]] = dict.fromkeys(THINGS, ("", "it"))
 PRONOUN_FORMS["people"] = ("", "obj", "poss", "she", "him", "his", "self")
 """For each kind the forms in which a pronoun can stand."""
@@ -48,16 +49,23 @@ class Grammar:
             rf"(?:{opening}[^{closing}]*{closing}|[^{opening}{stops}])*[{stops}]|[^{stops}]+[{stops}]?",
             re.DOTALL,
         )
-        words = _any_of(_filler_words(language))
-        owned = re.escape(table["possessive"])
-        spaced = rf"(?<!\w)(?:{words})(?:{owned})?(?!\w)"
-        self._fillers = re.compile(spaced if language.joint else words)
         self._connective = re.compile(_any_of(map(capitalise, table["connectives"])))
+        phrasings = [
+            (name, pieces)
+            for name, event in world().events.items()
+            for pieces in language.phrasings(name, event.roles, False)
+        ]
+        slots = {piece for _, pieces in phrasings for piece in pieces if isinstance(piece, Slot)}
+        texts = {table["possessive"]}.union(*(self._mentions(*slot) for slot in slots - {THEN}))
+        if language.joint:
+            words = _any_of({word for text in texts for word in text.lower().split()})
+            self._fillers = re.compile(rf"(?<!\w)(?:{words})(?!\w)")
+        else:
+            self._fillers = re.compile(_any_of(texts))
         self._by_skeleton: dict[str, list[tuple[str, tuple[Piece, ...]]]] = defaultdict(list)
-        for name, event in world().events.items():
-            for pieces in language.phrasings(name, event.roles, False):
-                literal = " ".join(piece if isinstance(piece, str) else " " for piece in pieces)
-                self._by_skeleton[self.skeleton(literal)].append((name, pieces))
+        for name, pieces in phrasings:
+            literal = " ".join(piece if isinstance(piece, str) else " " for piece in pieces)
+            self._by_skeleton[self.skeleton(literal)].append((name, pieces))
 
     def sentences(self, text: str) -> Iterator[tuple[int, str]]:
         """Cut a text into sentences, each with its place; direct speech is not cut."""
@@ -89,7 +97,7 @@ class Grammar:
         for event, pieces in self._by_skeleton.get(self.skeleton(sentence), ()):
             pattern, slots = self._compile(pieces)
             match = pattern.fullmatch(sentence)
-            if match and (not connected or pieces[0] == Slot("then", "")):
+            if match and (not connected or pieces[0] == THEN):
                 fresh = bool(slots) and not connected and match.start(1) == 0
                 texts = zip(slots, match.groups(), strict=True)
                 reading = self._resolve(event, texts, before, fresh)
@@ -103,7 +111,7 @@ class Grammar:
         for piece in pieces:
             if isinstance(piece, str):
                 pattern += re.escape(piece)
-            elif piece.role != "then":
+            elif piece != THEN:
                 texts = set(self._mentions(piece.role, piece.form))
                 texts |= {capitalise(text) for text in texts}
                 pattern += f"({_any_of(texts)})"
@@ -185,19 +193,6 @@ class Grammar:
     def _pronoun_texts(self, name: str) -> frozenset[str]:
         """Return all pronouns that can stand for somebody or something."""
         return frozenset(self.language.pronoun(name, form) for form in PRONOUN_FORMS["people"])
-
-
-def _filler_words(language: Language) -> set[str]:
-    """Return every word that can stand in a slot."""
-    table, names = language.table, names_of(world().things)
-    texts = {table["possessive"], table["it"], "a", "an", "the"}
-    texts.update(map(language.noun, names), (where for _, where in table["places"].values()))
-    texts.update(*(forms.values() for forms in table["pronouns"].values()))
-    texts.update(*(map(language.adjective, words) for words in world().adjectives.values()))
-    texts.update(language.measure(name) for name in names if language.measured)
-    if language.joint:
-        texts = {word for text in texts for word in text.split()}
-    return {text.lower() for text in texts if text}
 
 
 def _any_of(texts: Iterable[str]) -> str:

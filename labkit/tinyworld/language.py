@@ -1,7 +1,7 @@
 """The words for people, places and things in one language, and when a pronoun is clear enough."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -137,8 +137,3 @@ def _gender(name: str) -> str:
 def capitalise(text: str) -> str:
     """Write the first letter as a capital."""
     return text[:1].upper() + text[1:]
-
-
-def names_of(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Return all names of some kinds."""
-    return tuple(name for kind in kinds for name in world().things[kind])

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from labkit.files import write_atomically
 from labkit.tinyworld.judge import Fault, grammar, judge
-from labkit.tinyworld.language import capitalise, names_of
+from labkit.tinyworld.language import capitalise
 from labkit.tinyworld.lexicon import KINDS, LANGUAGES, THINGS, compile_phrasing, read_table, world
 from labkit.tinyworld.state import State
 from labkit.tinyworld.tinyworld import Story, TinyWorld
@@ -292,7 +292,8 @@ def corrections(draw: _Draw) -> Record | None:
 def preferences(draw: _Draw) -> Record | None:
     """Go on with a story; a name, thing or place in the rejected way contradicts it."""
     kind = list(NAMED)[draw.i % len(NAMED)]
-    words = [grammar(draw.world.language).language.noun(name) for name in names_of(NAMED[kind])]
+    names = chain(*(world().things[sort] for sort in NAMED[kind]))
+    words = list(map(grammar(draw.world.language).language.noun, names))
     start = int(draw.rng.integers(2, len(draw.story.events) - 1))
     right = draw.story.sentences[: start + 3]
     found = _spoil(draw, right, start, [(word, *words) for word in words], unless="spelling")
