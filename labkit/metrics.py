@@ -145,28 +145,25 @@ def paired_difference(mine: Score, theirs: Score) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class LeagueRow:
-    """One model in the league table; all rows were scored on the same held-out plays."""
+    """One model in the league table; all rows were scored on the same held-out plays.
+
+    `chapter`, such as "12", builds it. `low` and `high` are the ends of the 95 % interval over
+    documents of its bits per character on the test split; `excess` are those above the truth, by
+    the same recipe on TinyWorld, nan if unknown. `parameters` counts stored counts or learned
+    weights, `train_tokens` the tokens seen in training, repeats counted; `cpu_seconds` is processor
+    time to train, in seconds, on the machine named in the recording. `note` is for a fair reader.
+    """
 
     model: str
-    """Name, as a reader knows it."""
     chapter: str
-    """Chapter that builds it, such as "12"."""
     bits_per_char: float
-    """Bits per character on the test split."""
     low: float
-    """Lower end of the 95 % interval over documents."""
     high: float
-    """Upper end of the interval."""
     parameters: int
-    """Stored counts or learned weights."""
     train_tokens: int
-    """Tokens seen in training, repeats counted."""
     cpu_seconds: float
-    """Processor time to train, in seconds, on the machine named in the recording."""
     note: str = ""
-    """What a fair reader should know."""
     excess: float = math.nan
-    """Bits per character above the truth, by the same recipe on TinyWorld; nan if unknown."""
 
 
 def league_row(model: str, chapter: str, score: Score, **cost: float) -> LeagueRow:

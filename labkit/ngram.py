@@ -141,15 +141,11 @@ class NGram:
         """Keep one table per order; `interpolates` says whether all orders are mixed."""
         self.counts = counts
         self.tables = tuple(tables)
+        self.order = len(self.tables)  # the n of n-gram
         self.interpolates = interpolates
         self.vocab_size = counts.vocab_size
         # Without a context the most likely token is always the same, so no text can be learned.
         self.properties = PROPERTIES if self.order > 1 else PROPERTIES - {"overfits"}
-
-    @property
-    def order(self) -> int:
-        """The n of n-gram."""
-        return len(self.tables)
 
     @property
     def n_parameters(self) -> int:

@@ -33,9 +33,8 @@ class Option(NamedTuple):
 class Process(Protocol):
     """What draws texts."""
 
-    @property
-    def start(self) -> Any:
-        """The state before anything is written."""
+    start: Any
+    """The state before anything is written."""
 
     def options(self, state: Any) -> Sequence[Option]:
         """Return every way to go on from a state."""

@@ -111,11 +111,14 @@ def next_token_bars(
     figure = blank(title, "", "", height=max(HEIGHT - 80, 110 + 22 * rows))
     widest = max(p for bar in bars.values() for _, p in bar)
     room = (110 + 12 * len(bars)) * widest  # for the numbers at the ends of the bars
+    figure.update_layout(showlegend=False, bargap=0.25)
+    told = []
     for i, (name, bar) in enumerate(bars.items()):
         _add_bars(figure, (i, len(bars)), name, bar, room)
-    figure.update_layout(showlegend=False, bargap=0.25)
-    told = "; ".join(_describe_bars(name, bar) for name, bar in bars.items())
-    return Picture(figure, says or f"{sentence(title)} {told}.")
+        shown = [*bar[:3], *(pair for pair in bar[3:] if pair[0] == OTHERS)]
+        largest = ", ".join(f"{token} {100 * p:.1f} %" for token, p in shown)
+        told.append(f"{name}: {largest}" if name else largest)
+    return Picture(figure, says or f"{sentence(title)} {'; '.join(told)}.")
 
 
 def _ranked(probs: Array, labels: Sequence[str], top: int) -> list[tuple[str, float]]:
@@ -129,12 +132,6 @@ def _ranked(probs: Array, labels: Sequence[str], top: int) -> list[tuple[str, fl
     ranked = [(visible(labels[i]), float(probs[i])) for i in order[:top]]
     rest = float(probs[order[top:]].sum())
     return ranked + ([(OTHERS, rest)] if len(order) > top else [])
-
-
-def _describe_bars(name: str, bar: list[tuple[str, float]]) -> str:
-    shown = [*bar[:3], *(pair for pair in bar[3:] if pair[0] == OTHERS)]
-    told = ", ".join(f"{token} {100 * p:.1f} %" for token, p in shown)
-    return f"{name}: {told}" if name else told
 
 
 def _add_bars(
@@ -202,9 +199,10 @@ def heatmap(
             tickvals=list(range(len(ticks))), ticktext=ticks, showgrid=False, ticks=""
         )
     figure.layout.yaxis.autorange = "reversed"
-    return Picture(
-        figure, says or f"{sentence(title)} {_describe_cells(cells, rows, columns, unit)}"
-    )
+    i, j = divmod(int(cells.argmax()), len(columns))
+    told = f"Largest {number(cells[i, j])} {unit} at {visible(rows[i])} → {visible(columns[j])}"
+    zeros = f"{(cells == 0).sum():,} of {cells.size:,} cells are zero"
+    return Picture(figure, says or f"{sentence(title)} {told}; {zeros}.")
 
 
 def _cells(cells: Array) -> dict[str, Any]:
@@ -220,16 +218,6 @@ def _cells(cells: Array) -> dict[str, Any]:
         "ygap": 1,
         "colorscale": "Cividis",
     }
-
-
-def _describe_cells(cells: Array, rows: Sequence[str], columns: Sequence[str], unit: str) -> str:
-    i, j = divmod(int(cells.argmax()), len(columns))
-    pair = f"{visible(rows[i])} → {visible(columns[j])}"
-    zeros = int((cells == 0).sum())
-    return (
-        f"Largest {number(cells[i, j])} {unit} at {pair}; "
-        f"{zeros:,} of {cells.size:,} cells are zero."
-    )
 
 
 def visible(token: str) -> str:

@@ -7,6 +7,7 @@ that the notebook keeps no widget. With `LABKIT_STATIC=1` only the picture is sh
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,15 +110,14 @@ def _look(title: str, x: str, y: str) -> dict[str, Any]:
     }
 
 
+@dataclass
 class _Feed:
     """Appends rows by messages, at most five a second; what waits goes with the next one."""
 
-    def __init__(
-        self, send: Callable[[Mapping[str, Any]], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.send, self.clock = send, clock
-        self.waiting: list[Row] = []
-        self.sent = -math.inf
+    send: Callable[[Mapping[str, Any]], None]
+    clock: Callable[[], float] = time.monotonic
+    waiting: list[Row] = field(default_factory=list)
+    sent: float = -math.inf
 
     def add(self, row: Row) -> None:
         """Send a row now, or keep it until enough time has passed."""
