@@ -41,11 +41,6 @@ class Level:
     suffixes: NDArray[np.int64]
     """Id in the level below of each n-gram without its first token."""
 
-    def rows(self, context: Ints) -> tuple[Ints, Ints]:
-        """Return where the n-grams of each context begin, and how many they are."""
-        begin = self.starts[context]
-        return begin, self.starts[context + 1] - begin
-
 
 @dataclass(frozen=True)
 class Counts:
@@ -184,7 +179,8 @@ class NGram:
     def _add_order(self, n: int, context: Ints, rows: Ints, result: Floats) -> None:
         """Mix order n into the rows of `result`, in place."""
         level, table = self.counts.levels[n - 1], self.tables[n - 1]
-        begin, width = level.rows(context)
+        begin = level.starts[context]
+        width = level.starts[context + 1] - begin
         keep = np.ones(len(result))
         keep[rows] = table.rest[context]
         result *= keep[:, None]
@@ -198,9 +194,9 @@ class NGram:
         Where it was not, maximum likelihood knows nothing and gives every token 1 / V.
         """
         lengths, answer = self._context_lengths(ids), np.zeros(ids.shape, dtype=bool)
-        for n, context in enumerate(self._contexts(ids), start=1):
-            known = (lengths == n - 1) & (context != UNKNOWN)
-            answer[known] = self.counts.levels[n - 1].rows(context[known])[1] > 0
+        for n, context in enumerate(self._contexts(ids)):
+            known, starts = (lengths == n) & (context != UNKNOWN), self.counts.levels[n].starts
+            answer[known] = starts[context[known] + 1] > starts[context[known]]
         return answer
 
     def _context_lengths(self, ids: Ints) -> Ints:

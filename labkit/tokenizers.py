@@ -28,6 +28,8 @@ class Tokenizer(Protocol):
     """Number of ids, V, with the end-of-text token."""
     end: int
     """Id of the end-of-text token, V - 1."""
+    content: Any = None
+    """What a saved file holds besides the kind."""
 
     def encode(self, text: str) -> list[int]:
         """Turn text into ids."""
@@ -41,6 +43,8 @@ class Tokenizer(Protocol):
 
     def save(self, path: Path) -> None:
         """Write the tokenizer to a JSON file."""
+        saved = {"kind": self.kind, "content": self.content}
+        write_atomically(Path(path), json.dumps(saved, ensure_ascii=False))
 
 
 class CharTokenizer(Tokenizer):
@@ -59,7 +63,7 @@ class CharTokenizer(Tokenizer):
         """Take the distinct characters; their places are their ids."""
         if len(set(alphabet)) != len(alphabet) or any(len(char) != 1 for char in alphabet):
             raise ValueError("expected an alphabet of distinct single characters: use train()")
-        self.alphabet = "".join(alphabet)
+        self.alphabet = self.content = "".join(alphabet)
         self._ids = {char: i for i, char in enumerate(self.alphabet)}
         self.vocab_size = len(self.alphabet) + 1
         self.end = len(self.alphabet)
@@ -83,10 +87,6 @@ class CharTokenizer(Tokenizer):
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text."""
         return "".join(self.alphabet[i] for i in _without_end(ids, self.end))
-
-    def save(self, path: Path) -> None:
-        """Write the alphabet to a JSON file."""
-        _save(path, self.kind, self.alphabet)
 
 
 class ByteTokenizer(Tokenizer):
@@ -113,10 +113,6 @@ class ByteTokenizer(Tokenizer):
     def label(self, token: int) -> str:
         """Return the character for ASCII and the hexadecimal byte for the rest."""
         return f"⟨{token:02X}⟩" if 128 <= token < self.end else super().label(token)
-
-    def save(self, path: Path) -> None:
-        """Write the kind to a JSON file; there is nothing else to know."""
-        _save(path, self.kind, None)
 
 
 class BPETokenizer(Tokenizer):
@@ -170,9 +166,10 @@ class BPETokenizer(Tokenizer):
         """Turn ids into text; a token that ends within a character shows as �."""
         return str(self._inner.decode(_without_end(ids, self.end)))
 
-    def save(self, path: Path) -> None:
-        """Write vocabulary and merges to a JSON file."""
-        _save(path, self.kind, self._inner.to_str())
+    @property
+    def content(self) -> str:
+        """Vocabulary and merges, as the library writes them."""
+        return str(self._inner.to_str())
 
 
 def encode_documents(tokenizer: Tokenizer, texts: Iterable[str]) -> NDArray[np.int64]:
@@ -209,11 +206,6 @@ def load_tokenizer(path: Path) -> Tokenizer:
     except Exception as error:  # the tokenizers library raises bare Exception for broken JSON
         raise ValueError(f"{path} is not a saved tokenizer: {error}") from error
     raise ValueError(f"{path}: expected the kind characters, bytes or bpe, got {saved['kind']!r}")
-
-
-def _save(path: Path, kind: str, content: Any) -> None:
-    text = json.dumps({"kind": kind, "content": content}, ensure_ascii=False)
-    write_atomically(Path(path), text)
 
 
 def _without_end(ids: Iterable[int], end: int) -> list[int]:

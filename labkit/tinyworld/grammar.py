@@ -191,7 +191,6 @@ class Grammar:
 
     @cache  # noqa: B019 (there are two grammars, each kept for good)
     def _pronoun_texts(self, name: str) -> frozenset[str]:
-        """Return all pronouns that can stand for somebody or something."""
         return frozenset(self.language.pronoun(name, form) for form in PRONOUN_FORMS["people"])
 
 

@@ -122,7 +122,6 @@ def _word(language: Language, name: str) -> str:
 
 
 def _where(language: Language, state: State, name: str) -> str:
-    """Say where somebody or something is."""
     where, table = state.at.get(name), language.table["why"]
     if where is None:
         return str(table["unknown"])

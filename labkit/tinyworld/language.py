@@ -11,7 +11,6 @@ PRONOUN_SHARE = 0.7
 FULL_SHARE = 0.3
 FORCED = {"she", "him", "his", "self"}
 """Pronouns for somebody named earlier in the same sentence."""
-POSSESSIVE = {"poss", "s"}
 Choices = list[tuple[float, str]]
 """Ways to say one thing, with their probabilities."""
 
@@ -71,7 +70,7 @@ class Language:
         """Return the ways to mention somebody; a pronoun only where it is `clear` who is meant."""
         if form in FORCED:
             return [(1.0, self.pronoun(name, form))]
-        full = self.noun(name) + (self.table["possessive"] if form in POSSESSIVE else "")
+        full = self.noun(name) + (self.table["possessive"] if form in ("poss", "s") else "")
         if not clear or form in ("name", "s"):
             return [(1.0, full)]
         return [(PRONOUN_SHARE, self.pronoun(name, form)), (1 - PRONOUN_SHARE, full)]

@@ -20,7 +20,6 @@ KINDS |= dict.fromkeys("KL", "containers") | {"F": "foods", "D": "days"}
 THINGS = ("toys", "containers", "foods")
 SLOT = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
 TENSES = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
-FIRST_MENTIONS = {"new", "own", "a"}
 
 
 class Slot(NamedTuple):
@@ -110,7 +109,7 @@ def compile_phrasing(text: str, *, present: bool, measured: bool) -> tuple[Piece
 
 
 def _expand(role: str, form: str, measured: bool) -> list[Slot]:
-    if form not in FIRST_MENTIONS:
+    if form not in ("new", "own", "a"):
         return [Slot(role, form)]
     slots = [Slot(f"{role}*", "a" if form == "a" or (form == "new" and role != "D") else "")]
     if measured and form == "new" and role != "D":

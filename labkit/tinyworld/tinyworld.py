@@ -60,18 +60,17 @@ class Story:
 
 @dataclass(frozen=True, kw_only=True)
 class Entropy:
-    """How much surprise there is in a story on average: the floor for every model's bits."""
+    """How much surprise there is in a story on average: the floor for every model's bits.
+
+    The mean of -log2 of a drawn story's probability, in bits, and the same per character, the end
+    of the story counted as one, each with half of its 95 % interval; so many `stories` were drawn.
+    """
 
     bits_per_story: float
-    """Mean of -log2 of a drawn story's probability, in bits."""
     story_half: float
-    """Half of its 95 % confidence interval."""
     bits_per_char: float
-    """The same per character, the end of the story counted as one."""
     char_half: float
-    """Half of its 95 % confidence interval."""
     stories: int
-    """Number of stories drawn to estimate it."""
 
 
 class TinyWorld:

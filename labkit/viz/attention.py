@@ -37,7 +37,14 @@ def attention_matrix(
     _tell_cells(shown.figure, cells, allowed, (queries, keys))
     if not allowed.all():
         _grey_out(shown.figure, ~allowed)
-    _fit(shown.figure, keys, len(queries))
+    # The cells are about square, of 9 to 32 pixels, and the scale stands beside them.
+    cell = min(32, max(9, 540 // max(len(keys), len(queries))))
+    share = min(0.9, max(0.3, cell * len(keys) / (WIDTH - 110)))
+    bar = {"x": share + 0.01, "len": 1, "lenmode": "fraction", "tickvals": [0, 0.5, 1]}
+    long = any(len(visible(key)) > 2 for key in keys)
+    shown.figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if long else 0)
+    shown.figure.layout.height = 200 + cell * len(queries)  # 200 for the title and the labels
+    shown.figure.data[0].colorbar.update(bar)
     told = f"{sentence(title)} {_describe(cells, allowed, queries, keys)}"
     return Picture(shown.figure, says or told)
 
@@ -96,16 +103,6 @@ def _grey_out(figure: Any, masked: Mask) -> None:
         ygap=1,
     )
     figure.layout.xaxis.title.text += "; grey: masked"
-
-
-def _fit(figure: Any, keys: Sequence[str], n_queries: int) -> None:
-    """Make the cells about square, of 9 to 32 pixels, and put the scale beside them."""
-    cell = min(32, max(9, 540 // max(len(keys), n_queries)))
-    share = min(0.9, max(0.3, cell * len(keys) / (WIDTH - 110)))
-    figure.layout.height = 200 + cell * n_queries  # 200 for the title and the labels
-    long = any(len(visible(key)) > 2 for key in keys)
-    figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if long else 0)
-    figure.data[0].colorbar.update(x=share + 0.01, len=1, lenmode="fraction", tickvals=[0, 0.5, 1])
 
 
 def _describe(cells: Array, allowed: Mask, queries: Sequence[str], keys: Sequence[str]) -> str:

@@ -90,8 +90,6 @@ def _describe(name: str, places: Array, loss: Array) -> str:
 
 
 class _LossCurve(anywidget.AnyWidget):
-    """The widget; `live.js` draws it."""
-
     _esm = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
     look = traitlets.Dict().tag(sync=True)
 
