@@ -131,18 +131,6 @@ def ratio_interval(totals: Sequence[float], sizes: Sequence[float]) -> tuple[flo
     return ratio, float(stats.t.ppf(0.975, n - 1)) * spread
 
 
-def paired_difference(mine: Score, theirs: Score) -> tuple[float, float]:
-    """Return how many bits per character `mine` needs more, and half the 95 % interval.
-
-    Document by document, so that what makes a document hard for both cancels.
-    Raises ValueError if the two were not scored on the same documents.
-    """
-    if mine.chars != theirs.chars:
-        raise ValueError("expected two scores of the same documents: evaluate both on one split")
-    gaps = [a - b for a, b in zip(mine.bits, theirs.bits, strict=True)]
-    return ratio_interval(gaps, mine.chars)
-
-
 @dataclass(frozen=True, kw_only=True)
 class LeagueRow:
     """One model in the league table; all rows were scored on the same held-out plays.
