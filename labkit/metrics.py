@@ -49,11 +49,7 @@ class Score:
 
 
 def evaluate(
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    texts: Iterable[str],
-    *,
-    stride: int | None = None,
+    model: LanguageModel, tokenizer: Tokenizer, texts: Iterable[str], *, stride: int | None = None
 ) -> Score:
     """Score every character of some documents once. Stride: half the context, unless given.
 

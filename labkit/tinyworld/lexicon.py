@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent
 LANGUAGES = {"en": "english", "zh": "chinese"}
-KINDS = (
-    dict.fromkeys("ABC", "people") | dict.fromkeys("PQRS", "places") | dict.fromkeys("XY", "toys")
-)
-KINDS |= dict.fromkeys("KL", "containers") | {"F": "foods", "D": "days"}
+KINDS = dict.fromkeys("ABC", "people") | dict.fromkeys("PQRS", "places")
+KINDS |= dict.fromkeys("XY", "toys") | dict.fromkeys("KL", "containers")
+KINDS |= {"F": "foods", "D": "days"}
 """From the first letter of a role to what fills it."""
 THINGS = ("toys", "containers", "foods")
 SLOT = re.compile(r"\{(\w+)(?:\.(\w+))?\}")

@@ -125,7 +125,7 @@ class Teller:
         if role.endswith("#"):
             counts = Counter(map(self.language.measure, names))
             return [Option(n / len(names), word, Fill(role, word)) for word, n in counts.items()]
-        measure, first = node.roles.get(f"{role}#"), self.language.first
+        first, measure = self.language.first, node.roles.get(f"{role}#")
         if measure:
             names = [name for name in names if self.language.measure(name) == measure]
         return [Option(1 / len(names), first(role, form, n), Fill(role, n)) for n in names]

@@ -92,12 +92,7 @@ def _add_mark(figure: Any, mark: tuple[float, float, str], log_x: bool, log_y: b
 
 
 def next_token_bars(
-    distributions: Any,
-    labels: Sequence[str],
-    *,
-    title: str,
-    top: int = 12,
-    says: str | None = None,
+    distributions: Any, labels: Sequence[str], *, title: str, top: int = 12, says: str | None = None
 ) -> Picture:
     """Draw the `top` most probable next tokens; the rest is gathered in one bar.
 
