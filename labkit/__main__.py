@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return data(chosen)
         if chosen.command == "train":
             return train(chosen.recipe, chosen.out, chosen.tensorboard, extra)
-        return doctor(ROOT)
+        from workbench.doctor import report
+
+        return report(ROOT)
     except BrokenPipeError:  # whoever read the output, such as `head`, has enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (Python closes it)
         return 1
@@ -93,13 +95,6 @@ def lab(root: Path, extra: Sequence[str]) -> int:
         return start_lab(root / "work", extra)
     except OSError as error:
         return fail(error)
-
-
-def doctor(root: Path) -> int:
-    """Say what is wrong with this machine."""
-    from workbench.doctor import report
-
-    return report(root)
 
 
 def data(chosen: argparse.Namespace) -> int:

@@ -41,6 +41,17 @@ HUGGING_FACE_NAMES = {
 }
 """Our modules and theirs; blocks are `blocks.0` here and `h.0` there."""
 
+SIZES = {
+    "vocab_size": "vocab_size",
+    "context_length": "n_positions",
+    "n_layers": "n_layer",
+    "n_heads": "n_head",
+    "d_model": "n_embd",
+    "d_ff": "n_inner",
+}
+"""Our names of a configuration's sizes and theirs."""
+DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
+
 GPT_2 = {
     "activation_function": "gelu_new",
     "layer_norm_epsilon": 1e-5,
@@ -184,19 +195,10 @@ def to_hugging_face(model: GPT) -> "GPT2LMHeadModel":
     from transformers import GPT2Config, GPT2LMHeadModel
 
     ours = model.config
-    config = GPT2Config(
-        vocab_size=ours.vocab_size,
-        n_positions=ours.context_length,
-        n_embd=ours.d_model,
-        n_layer=ours.n_layers,
-        n_head=ours.n_heads,
-        n_inner=ours.d_ff,
-        resid_pdrop=ours.dropout,
-        embd_pdrop=ours.dropout,
-        attn_pdrop=ours.dropout,
-        bos_token_id=ours.vocab_size - 1,
-        eos_token_id=ours.vocab_size - 1,
-    )
+    settings = {theirs: getattr(ours, name) for name, theirs in SIZES.items()}
+    settings |= dict.fromkeys(DROPOUTS, ours.dropout)
+    settings |= dict.fromkeys(("bos_token_id", "eos_token_id"), ours.vocab_size - 1)
+    config = GPT2Config(**settings)
     # It draws weights, soon replaced, from the global generator, whose state is nobody's to change.
     with torch.random.fork_rng(devices=[]):
         theirs = GPT2LMHeadModel(config)
@@ -221,21 +223,14 @@ def from_hugging_face(theirs: "GPT2LMHeadModel") -> GPT:
     for name, expected in GPT_2.items():
         if getattr(c, name) != expected:
             raise ValueError(f"expected {name} {expected}, as in GPT-2, got {getattr(c, name)}")
-    dropouts = (c.embd_pdrop, c.attn_pdrop, c.resid_pdrop)
+    dropouts = tuple(getattr(c, name) for name in DROPOUTS)
     if len(set(dropouts)) > 1:
         raise ValueError(
             f"expected embd_pdrop, attn_pdrop and resid_pdrop to be equal, got {dropouts}: "
             "set them to one number in the model's config"
         )
-    config = GPTConfig(
-        vocab_size=c.vocab_size,
-        context_length=c.n_positions,
-        n_layers=c.n_layer,
-        n_heads=c.n_head,
-        d_model=c.n_embd,
-        d_ff=c.n_inner or 0,
-        dropout=c.resid_pdrop,
-    )
+    sizes = {name: getattr(c, theirs) or 0 for name, theirs in SIZES.items()}  # n_inner may be None
+    config = GPTConfig(**sizes, dropout=dropouts[0])
     model = GPT(config, generator=torch.Generator())
     weights = theirs.state_dict()
     ours = {name: _turn(name, weights[_their_name(name)]) for name in model.state_dict()}

@@ -24,7 +24,7 @@ def tokenizer_to_hugging_face(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast"
     from transformers import PreTrainedTokenizerFast
 
     if isinstance(tokenizer, BPETokenizer):
-        inner = hf.Tokenizer.from_str(tokenizer.to_str())
+        inner = hf.Tokenizer.from_str(tokenizer.content)
     elif isinstance(tokenizer, ByteTokenizer):
         inner = _bytes()
     elif isinstance(tokenizer, CharTokenizer):

@@ -32,9 +32,7 @@ def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
     if temperature < 0:
         raise ValueError(f"expected a temperature of at least 0 (greedy), got {temperature}")
     if temperature == 0:
-        best = torch.zeros_like(logits, dtype=torch.bool)
-        best.scatter_(1, logits.argmax(dim=1, keepdim=True), True)
-        return logits.masked_fill(~best, float("-inf"))
+        return keep_top_k(logits, 1)
     return logits / temperature
 
 
@@ -59,10 +57,8 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     ordered, order = logits.sort(dim=1, descending=True, stable=True)
     probs = ordered.double().softmax(dim=1)
     mass_before = probs.cumsum(dim=1) - probs
-    return logits.masked_fill(
-        torch.zeros_like(logits, dtype=torch.bool).scatter_(1, order, mass_before >= p),
-        float("-inf"),
-    )
+    unlikely = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, order, mass_before >= p)
+    return logits.masked_fill(unlikely, float("-inf"))
 
 
 def sample(logits: Tensor, generator: torch.Generator) -> Tensor:

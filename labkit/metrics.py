@@ -9,6 +9,7 @@ its left where the document has them. Built in notebook 12.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import get_type_hints
 
 import numpy as np
@@ -48,11 +49,7 @@ class Score:
 
 
 def evaluate(
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    texts: Iterable[str],
-    *,
-    stride: int | None = None,
+    model: LanguageModel, tokenizer: Tokenizer, texts: Iterable[str], *, stride: int | None = None
 ) -> Score:
     """Score every character of some documents once. Stride: half the context, unless given.
 
@@ -87,18 +84,14 @@ def token_log_probs(model: LanguageModel, ids: Tensor, *, stride: int | None = N
     inputs, targets = ids[:, :-1], ids[0, 1:]
     if model.context_length is None:
         cache = model.new_cache()
-        pieces = [_chosen(model(x, cache)[0], y) for x, y in _chunks(inputs, targets)]
-        return torch.cat(pieces)
+        chunks = zip(inputs.split(CHUNK, dim=1), targets.split(CHUNK), strict=True)
+        return torch.cat([_chosen(model(x, cache)[0], y) for x, y in chunks])
     scores = torch.empty(len(targets))
     for windows in _windows(len(targets), model.context_length, stride):
         rows = torch.stack([inputs[0, begin:end] for begin, _, end in windows])
         for row, (begin, first, end) in zip(model(rows), windows, strict=True):
             scores[first:end] = _chosen(row[first - begin :], targets[first:end])
     return scores
-
-
-def _chunks(inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(inputs.split(CHUNK, dim=1), targets.split(CHUNK), strict=True)
 
 
 def _chosen(logits: Tensor, targets: Tensor) -> Tensor:
@@ -111,19 +104,12 @@ def _windows(length: int, context: int, stride: int | None) -> Iterator[list[tup
     stride = max(1, context // 2) if stride is None else stride
     if not 1 <= stride <= context:
         raise ValueError(f"expected a stride from 1 to {context}, the context, got {stride}")
-    batch: list[tuple[int, int, int]] = []
-    for first in range(0, length, stride):
-        end = min(first + stride, length)
-        window = (max(0, end - context), first, end)
-        if batch and (len(batch) == WINDOWS_AT_ONCE or _width(window) != _width(batch[0])):
+    firsts = range(0, length, stride)
+    ends = [min(first + stride, length) for first in firsts]
+    windows = [(max(0, e - context), first, e) for first, e in zip(firsts, ends, strict=True)]
+    for _, equal in groupby(windows, key=lambda window: window[2] - window[0]):
+        while batch := list(islice(equal, WINDOWS_AT_ONCE)):
             yield batch
-            batch = []
-        batch.append(window)
-    yield batch
-
-
-def _width(window: tuple[int, int, int]) -> int:
-    return window[2] - window[0]
 
 
 def ratio_interval(totals: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:
@@ -141,42 +127,27 @@ def ratio_interval(totals: Sequence[float], sizes: Sequence[float]) -> tuple[flo
     return ratio, float(stats.t.ppf(0.975, n - 1)) * spread
 
 
-def paired_difference(mine: Score, theirs: Score) -> tuple[float, float]:
-    """Return how many bits per character `mine` needs more, and half the 95 % interval.
-
-    Document by document, so that what makes a document hard for both cancels.
-    Raises ValueError if the two were not scored on the same documents.
-    """
-    if mine.chars != theirs.chars:
-        raise ValueError("expected two scores of the same documents: evaluate both on one split")
-    gaps = [a - b for a, b in zip(mine.bits, theirs.bits, strict=True)]
-    return ratio_interval(gaps, mine.chars)
-
-
 @dataclass(frozen=True, kw_only=True)
 class LeagueRow:
-    """One model in the league table; all rows were scored on the same held-out plays."""
+    """One model in the league table; all rows were scored on the same held-out plays.
+
+    `chapter`, such as "12", builds it. `low` and `high` are the ends of the 95 % interval over
+    documents of its bits per character on the test split; `excess` are those above the truth, by
+    the same recipe on TinyWorld, nan if unknown. `parameters` counts stored counts or learned
+    weights, `train_tokens` the tokens seen in training, repeats counted; `cpu_seconds` is processor
+    time to train, in seconds, on the machine named in the recording. `note` is for a fair reader.
+    """
 
     model: str
-    """Name, as a reader knows it."""
     chapter: str
-    """Chapter that builds it, such as "12"."""
     bits_per_char: float
-    """Bits per character on the test split."""
     low: float
-    """Lower end of the 95 % interval over documents."""
     high: float
-    """Upper end of the interval."""
     parameters: int
-    """Stored counts or learned weights."""
     train_tokens: int
-    """Tokens seen in training, repeats counted."""
     cpu_seconds: float
-    """Processor time to train, in seconds, on the machine named in the recording."""
     note: str = ""
-    """What a fair reader should know."""
     excess: float = math.nan
-    """Bits per character above the truth, by the same recipe on TinyWorld; nan if unknown."""
 
 
 def league_row(model: str, chapter: str, score: Score, **cost: float) -> LeagueRow:

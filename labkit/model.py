@@ -17,17 +17,14 @@ class LanguageModel(Protocol):
     @property
     def properties(self) -> frozenset[str]:
         """Names of the tests of `tests/model_suite.py` that the model claims to pass."""
-        ...
 
     @property
     def vocab_size(self) -> int:
         """Number of token ids, V."""
-        ...
 
     @property
     def context_length(self) -> int | None:
         """The longest sequence that may be passed, in tokens; None if any length may."""
-        ...
 
     def __call__(self, ids: Tensor, cache: Any = None) -> Tensor:
         """Score the next token after each position: (B, T) -> (B, T, V).
@@ -35,11 +32,9 @@ class LanguageModel(Protocol):
         With a `cache` from `new_cache`, `ids` continue what was passed before, and the cache is
         updated in place.
         """
-        ...
 
     def new_cache(self) -> Any:
         """Return an empty memory, with which a sequence can be passed piece by piece."""
-        ...
 
 
 def check_ids(ids: Tensor, vocab_size: int, context_length: int | None = None) -> None:

@@ -19,7 +19,6 @@ from labkit.model import check_ids
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 UNKNOWN = -1
-FALLBACK_DISCOUNT = 0.5
 PROPERTIES = frozenset(
     {"sums_to_one", "log_probs", "causal", "chunked", "batched", "overfits", "refuses_ids"}
 )
@@ -41,11 +40,6 @@ class Level:
     """Where each context's n-grams begin; one more entry than there are contexts."""
     suffixes: NDArray[np.int64]
     """Id in the level below of each n-gram without its first token."""
-
-    def rows(self, context: Ints) -> tuple[Ints, Ints]:
-        """Return where the n-grams of each context begin, and how many they are."""
-        begin = self.starts[context]
-        return begin, self.starts[context + 1] - begin
 
 
 @dataclass(frozen=True)
@@ -120,15 +114,14 @@ class Table:
     """Share of each context's probability that is left for the shorter context."""
 
 
+@dataclass
 class NGramCache:
     """The last tokens of each sequence, all that an n-gram model remembers.
 
     Built in notebook 12.
     """
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
-        self.ids: Tensor | None = None
+    ids: Tensor | None = None
 
 
 class NGram:
@@ -143,15 +136,11 @@ class NGram:
         """Keep one table per order; `interpolates` says whether all orders are mixed."""
         self.counts = counts
         self.tables = tuple(tables)
+        self.order = len(self.tables)  # the n of n-gram
         self.interpolates = interpolates
         self.vocab_size = counts.vocab_size
         # Without a context the most likely token is always the same, so no text can be learned.
         self.properties = PROPERTIES if self.order > 1 else PROPERTIES - {"overfits"}
-
-    @property
-    def order(self) -> int:
-        """The n of n-gram."""
-        return len(self.tables)
 
     @property
     def n_parameters(self) -> int:
@@ -169,14 +158,12 @@ class NGram:
         Raises what `labkit.model.check_ids` raises.
         """
         check_ids(ids, self.vocab_size)
-        past = 0
-        if cache is not None and cache.ids is not None:
-            past = cache.ids.shape[1]
-            ids = torch.cat([cache.ids, ids], dim=1)
+        new = ids.shape[1]
         if cache is not None:
+            ids = ids if cache.ids is None else torch.cat([cache.ids, ids], dim=1)
             cache.ids = ids[:, max(0, ids.shape[1] - self.order + 1) :]
         with np.errstate(divide="ignore"):
-            scores = np.log(self.probabilities(ids.numpy(force=True))[:, past:])
+            scores = np.log(self.probabilities(ids.numpy(force=True))[:, -new:])
         return torch.from_numpy(scores.astype(np.float32))
 
     def probabilities(self, ids: Ints) -> Floats:
@@ -192,7 +179,8 @@ class NGram:
     def _add_order(self, n: int, context: Ints, rows: Ints, result: Floats) -> None:
         """Mix order n into the rows of `result`, in place."""
         level, table = self.counts.levels[n - 1], self.tables[n - 1]
-        begin, width = level.rows(context)
+        begin = level.starts[context]
+        width = level.starts[context + 1] - begin
         keep = np.ones(len(result))
         keep[rows] = table.rest[context]
         result *= keep[:, None]
@@ -206,9 +194,9 @@ class NGram:
         Where it was not, maximum likelihood knows nothing and gives every token 1 / V.
         """
         lengths, answer = self._context_lengths(ids), np.zeros(ids.shape, dtype=bool)
-        for n, context in enumerate(self._contexts(ids), start=1):
-            known = (lengths == n - 1) & (context != UNKNOWN)
-            answer[known] = self.counts.levels[n - 1].rows(context[known])[1] > 0
+        for n, context in enumerate(self._contexts(ids)):
+            known, starts = (lengths == n) & (context != UNKNOWN), self.counts.levels[n].starts
+            answer[known] = starts[context[known] + 1] > starts[context[known]]
         return answer
 
     def _context_lengths(self, ids: Ints) -> Ints:
@@ -218,11 +206,9 @@ class NGram:
     def _contexts(self, ids: Ints) -> list[Ints]:
         """Find the id of the context of each length 0 … n - 1 before the next token: n × (B, T)."""
         found: list[Ints] = [np.zeros(ids.shape, dtype=np.int64)]
-        for level in self.counts.levels[: self.order - 1]:
-            shorter = np.full(ids.shape, UNKNOWN, dtype=np.int64)
-            shorter[:, 1:] = found[-1][:, :-1]
-            if len(found) == 1:
-                shorter[:] = 0
+        for n, level in enumerate(self.counts.levels[: self.order - 1]):
+            before = UNKNOWN if n else 0  # what stands before the first token; nothing has id 0
+            shorter = np.pad(found[n][:, :-1], ((0, 0), (1, 0)), constant_values=before)
             keys = shorter * self.vocab_size + ids
             place = np.searchsorted(level.keys, keys).clip(max=len(level.keys) - 1)
             known = (shorter != UNKNOWN) & (level.keys[place] == keys)
@@ -297,7 +283,7 @@ def kneser_ney_discounts(counts: Ints, kind: str) -> Floats:
         raise ValueError(f'expected "one" or "three" discounts, or an array of them, got {kind!r}')
     n1, n2, n3, n4 = (int((counts == r).sum()) for r in (1, 2, 3, 4))
     if n1 == 0 or n2 == 0:
-        return np.full(3, FALLBACK_DISCOUNT)
+        return np.full(3, 0.5)
     divisor = n1 + 2 * n2
     one = np.full(3, n1 / divisor)
     if kind == "one" or n3 == 0 or n4 == 0:

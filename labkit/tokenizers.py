@@ -28,25 +28,26 @@ class Tokenizer(Protocol):
     """Number of ids, V, with the end-of-text token."""
     end: int
     """Id of the end-of-text token, V - 1."""
+    content: Any = None
+    """What a saved file holds besides the kind."""
 
     def encode(self, text: str) -> list[int]:
         """Turn text into ids."""
-        ...
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text; the end-of-text token gives nothing."""
-        ...
 
     def label(self, token: int) -> str:
         """Return one token as a person should see it."""
-        ...
+        return END_LABEL if token == self.end else self.decode([token])
 
     def save(self, path: Path) -> None:
         """Write the tokenizer to a JSON file."""
-        ...
+        saved = {"kind": self.kind, "content": self.content}
+        write_atomically(Path(path), json.dumps(saved, ensure_ascii=False))
 
 
-class CharTokenizer:
+class CharTokenizer(Tokenizer):
     """One id for each distinct character, in the order of their code points.
 
     >>> tokenizer = CharTokenizer.train(["hello"])
@@ -62,7 +63,7 @@ class CharTokenizer:
         """Take the distinct characters; their places are their ids."""
         if len(set(alphabet)) != len(alphabet) or any(len(char) != 1 for char in alphabet):
             raise ValueError("expected an alphabet of distinct single characters: use train()")
-        self.alphabet = "".join(alphabet)
+        self.alphabet = self.content = "".join(alphabet)
         self._ids = {char: i for i, char in enumerate(self.alphabet)}
         self.vocab_size = len(self.alphabet) + 1
         self.end = len(self.alphabet)
@@ -85,19 +86,10 @@ class CharTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text."""
-        ids = _check(ids, self.vocab_size)
-        return "".join(self.alphabet[i] for i in ids if i != self.end)
-
-    def label(self, token: int) -> str:
-        """Return the character itself."""
-        return END_LABEL if token == self.end else self.decode([token])
-
-    def save(self, path: Path) -> None:
-        """Write the alphabet to a JSON file."""
-        _save(path, self.kind, self.alphabet)
+        return "".join(self.alphabet[i] for i in _without_end(ids, self.end))
 
 
-class ByteTokenizer:
+class ByteTokenizer(Tokenizer):
     """One id for each of the 256 bytes of UTF-8, so that nothing is ever unknown.
 
     >>> ByteTokenizer().encode("猫")
@@ -116,21 +108,14 @@ class ByteTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn bytes into text; bytes that are no character show as �."""
-        ids = _check(ids, self.vocab_size)
-        return bytes(i for i in ids if i != self.end).decode("utf-8", errors="replace")
+        return bytes(_without_end(ids, self.end)).decode("utf-8", errors="replace")
 
     def label(self, token: int) -> str:
         """Return the character for ASCII and the hexadecimal byte for the rest."""
-        if token == self.end:
-            return END_LABEL
-        return chr(token) if token < 128 else f"⟨{token:02X}⟩"
-
-    def save(self, path: Path) -> None:
-        """Write the kind to a JSON file; there is nothing else to know."""
-        _save(path, self.kind, None)
+        return f"⟨{token:02X}⟩" if 128 <= token < self.end else super().label(token)
 
 
-class BPETokenizer:
+class BPETokenizer(Tokenizer):
     """Byte-level byte-pair encoding, as in GPT-2: frequent runs of bytes become one token.
 
     The merges are learned and applied by Hugging Face's `tokenizers`.
@@ -179,20 +164,12 @@ class BPETokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text; a token that ends within a character shows as �."""
-        ids = _check(ids, self.vocab_size)
-        return str(self._inner.decode([i for i in ids if i != self.end]))
+        return str(self._inner.decode(_without_end(ids, self.end)))
 
-    def label(self, token: int) -> str:
-        """Return the token's text."""
-        return END_LABEL if token == self.end else self.decode([token])
-
-    def to_str(self) -> str:
-        """Return vocabulary and merges in the JSON of the `tokenizers` library."""
-        return self._inner.to_str()
-
-    def save(self, path: Path) -> None:
-        """Write vocabulary and merges to a JSON file."""
-        _save(path, self.kind, self.to_str())
+    @property
+    def content(self) -> str:
+        """Vocabulary and merges, as the library writes them."""
+        return str(self._inner.to_str())
 
 
 def encode_documents(tokenizer: Tokenizer, texts: Iterable[str]) -> NDArray[np.int64]:
@@ -217,29 +194,24 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-        kind, content = saved["kind"], saved["content"]
-        if kind == CharTokenizer.kind:
-            return CharTokenizer(content)
-        if kind == ByteTokenizer.kind:
-            return ByteTokenizer()
-        if kind == BPETokenizer.kind:
-            return BPETokenizer(hf.Tokenizer.from_str(content))
+        match saved["kind"], saved["content"]:
+            case CharTokenizer.kind, content:
+                return CharTokenizer(content)
+            case ByteTokenizer.kind, _:
+                return ByteTokenizer()
+            case BPETokenizer.kind, content:
+                return BPETokenizer(hf.Tokenizer.from_str(content))
     except OSError:
         raise
     except Exception as error:  # the tokenizers library raises bare Exception for broken JSON
         raise ValueError(f"{path} is not a saved tokenizer: {error}") from error
-    raise ValueError(f"{path}: expected the kind characters, bytes or bpe, got {kind!r}")
+    raise ValueError(f"{path}: expected the kind characters, bytes or bpe, got {saved['kind']!r}")
 
 
-def _save(path: Path, kind: str, content: Any) -> None:
-    text = json.dumps({"kind": kind, "content": content}, ensure_ascii=False)
-    write_atomically(Path(path), text)
-
-
-def _check(ids: Iterable[int], vocab_size: int) -> list[int]:
+def _without_end(ids: Iterable[int], end: int) -> list[int]:
     """Return plain ints; refuse an id outside the vocabulary instead of wrapping around."""
     plain = [int(i) for i in ids]
     for i in plain:
-        if not 0 <= i < vocab_size:
-            raise ValueError(f"expected ids from 0 to {vocab_size - 1}, got {i}")
-    return plain
+        if not 0 <= i <= end:
+            raise ValueError(f"expected ids from 0 to {end}, got {i}")
+    return [i for i in plain if i != end]

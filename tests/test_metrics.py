@@ -15,7 +15,6 @@ from labkit.metrics import (
     Score,
     evaluate,
     league_row,
-    paired_difference,
     ratio_interval,
     read_league,
     token_log_probs,
@@ -255,19 +254,6 @@ def score(bits: list[float], chars: list[int]) -> Score:
         chars=tuple(chars),
         n_tokens=sum(chars),
     )
-
-
-def test_a_paired_difference_by_hand_is_narrower_than_the_two_intervals() -> None:
-    # Bits are saved at one half per character in each document, though these differ much.
-    mine, theirs = score([10, 60, 90], [10, 20, 30]), score([15, 70, 105], [10, 20, 30])
-    assert paired_difference(mine, theirs) == (-0.5, 0.0)
-    assert paired_difference(theirs, mine) == (0.5, 0.0)
-    assert mine.high > theirs.low
-
-
-def test_scores_of_different_documents_are_not_compared() -> None:
-    with pytest.raises(ValueError, match="same documents"):
-        paired_difference(score([10, 60], [10, 20]), score([10, 60], [20, 10]))
 
 
 def test_perplexity_by_hand() -> None:

@@ -158,11 +158,9 @@ def test_curves_refuse_unequal_or_no_points(points: Any) -> None:
 
 
 def test_heatmap_leaves_zero_uncoloured_and_counts_it() -> None:
-    shown = heatmap(
-        [[0, 10], [1000, 0]], ["a", " "], ["a", "b"], title="t", x="x", y="y", logarithmic=True
-    )
+    shown = heatmap([[0, 10], [1000, 0]], ["a", " "], ["a", "b"], title="t", x="x", y="y")
     (cells,) = shown.figure.data
-    assert [list(row) for row in cells.z] == [[None, 1.0], [3.0, None]]
+    assert [list(row) for row in cells.z] == [[None, 10], [1000, None]]
     assert [list(row) for row in cells.text] == [["·", ""], ["", "·"]]
     assert shown.says == "t. Largest 1,000 count at ␣ → a; 2 of 4 cells are zero."
 

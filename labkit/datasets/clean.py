@@ -26,8 +26,8 @@ _LICENCE = re.compile(
 )
 _BLANK = re.compile(r"\n{4,}")
 _HEADERS = {
-    "modern": re.compile(r"(?:.+\n+){0,3}?by William Shakespeare(?:\n|\Z)"),
-    "folio": re.compile(r"(?:.*\n){0,8}?(?=Actus |Enter |THE PROLOGVE)"),
+    "modern": re.compile(r"\A(?:.+\n+){0,3}?by William Shakespeare(?:\n|\Z)"),
+    "folio": re.compile(r"\A(?:.*\n){0,8}?(?=Actus |Enter |THE PROLOGVE)"),
 }
 _END = re.compile(r"(?:\A|\n)THE END\Z")
 
@@ -44,14 +44,7 @@ def clean(text: str, edition: str) -> str:
     text = _BAR.sub("", _RULE_LINE.sub("", text)).translate(_MARKS)
     text = _LICENCE.sub("", text)
     text = _BLANK.sub("\n\n\n", _TRAILING.sub("", text)).strip("\n")
-    return _without_ends(text, _HEADERS[edition])
-
-
-def _without_ends(text: str, header: re.Pattern[str]) -> str:
-    """Drop headers and closing lines until none is left."""
-    while True:
-        match = header.match(text)
-        rest = _END.sub("", text[match.end() :] if match else text).strip("\n")
-        if rest == text:
-            return text
-        text = rest
+    before = None
+    while text != before:  # until there is neither a header nor a closing line
+        before, text = text, _END.sub("", _HEADERS[edition].sub("", text, count=1)).strip("\n")
+    return text

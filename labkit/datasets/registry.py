@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 REGISTRY = Path(__file__).resolve().parents[2] / "datasets" / "registry.toml"
 
@@ -66,10 +65,7 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
             f"The dataset registry is not at {path}; "
             "install labkit from its repository with `pip install -e .`"
         ) from error
-    return {name: _entry(name, table) for name, table in raw.items()}
-
-
-def _entry(name: str, table: dict[str, Any]) -> Entry:
-    source = Source(**table.pop("source")) if "source" in table else None
-    together = tuple(map(tuple, table.pop("together", ())))
-    return Entry(name=name, source=source, together=together, **table)
+    for table in raw.values():
+        table["source"] = Source(**table["source"]) if "source" in table else None
+        table["together"] = tuple(map(tuple, table.get("together", ())))
+    return {name: Entry(name=name, **table) for name, table in raw.items()}

@@ -10,9 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-HELD_OUT = 0.1
-"""part of the characters that val and test each hold at least"""
-
 
 @dataclass(frozen=True)
 class Unit:
@@ -37,7 +34,7 @@ def split(units: Sequence[Unit], seed: int, least: int = 4) -> dict[str, tuple[s
     units run out.
     """
     waiting = sorted(units, key=lambda unit: _shuffled(seed, unit.names[0]))
-    goal = HELD_OUT * sum(unit.size for unit in units)
+    goal = 0.1 * sum(unit.size for unit in units)
     held_out: dict[str, tuple[str, ...]] = {}
     for part in ("test", "val"):
         taken: list[Unit] = []

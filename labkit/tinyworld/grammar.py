@@ -7,15 +7,18 @@ a pronoun means the only one it can mean.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 
-from labkit.tinyworld.language import Language, capitalise, clear, names_of
-from labkit.tinyworld.lexicon import Piece, Slot, kind_of_role, world
+from labkit.tinyworld.language import Language, capitalise, clear
+from labkit.tinyworld.lexicon import KINDS, THINGS, Piece, Slot, world
 
 LONGEST_SENTENCE = 400
-THINGS = ("toys", "containers", "foods")
+THEN = Slot("then", "")
+PRONOUN_FORMS: dict[str, tuple[str, ...]] = dict.fromkeys(THINGS, ("", "it"))
+PRONOUN_FORMS["people"] = ("", "obj", "poss", "she", "him", "his", "self")
+"""For each kind the forms in which a pronoun can stand."""
 
 
 @dataclass
@@ -33,16 +36,6 @@ class Reading:
     fault: tuple[str, tuple[str, ...]] | None = None
 
 
-@dataclass(frozen=True)
-class Phrasing:
-    """One way to say an event, ready to be matched; if `connected`, after a connective too."""
-
-    event: str
-    slots: tuple[Slot, ...]
-    pattern: re.Pattern[str]
-    connected: bool
-
-
 class Grammar:
     """All sentences of one language."""
 
@@ -56,18 +49,23 @@ class Grammar:
             rf"(?:{opening}[^{closing}]*{closing}|[^{opening}{stops}])*[{stops}]|[^{stops}]+[{stops}]?",
             re.DOTALL,
         )
-        words = "|".join(map(re.escape, _longest_first(_filler_words(language))))
-        owned = re.escape(table["possessive"])
-        spaced = rf"(?<!\w)(?:{words})(?:{owned})?(?!\w)"
-        self._fillers = re.compile(spaced if language.joint else words)
-        connectives = [capitalise(word) for word in table["connectives"]]
-        self._connective = re.compile("|".join(map(re.escape, connectives)))
+        self._connective = re.compile(_any_of(map(capitalise, table["connectives"])))
+        phrasings = [
+            (name, pieces)
+            for name, event in world().events.items()
+            for pieces in language.phrasings(name, event.roles, False)
+        ]
+        slots = {piece for _, pieces in phrasings for piece in pieces if isinstance(piece, Slot)}
+        texts = {table["possessive"]}.union(*(self._mentions(*slot) for slot in slots - {THEN}))
+        if language.joint:
+            words = _any_of({word for text in texts for word in text.lower().split()})
+            self._fillers = re.compile(rf"(?<!\w)(?:{words})(?!\w)")
+        else:
+            self._fillers = re.compile(_any_of(texts))
         self._by_skeleton: dict[str, list[tuple[str, tuple[Piece, ...]]]] = defaultdict(list)
-        for name, event in world().events.items():
-            for pieces in language.phrasings(name, event.roles, False):
-                literal = " ".join(piece if isinstance(piece, str) else " " for piece in pieces)
-                self._by_skeleton[self.skeleton(literal)].append((name, pieces))
-        self._phrasing = lru_cache(maxsize=None)(self._compile)
+        for name, pieces in phrasings:
+            literal = " ".join(piece if isinstance(piece, str) else " " for piece in pieces)
+            self._by_skeleton[self.skeleton(literal)].append((name, pieces))
 
     def sentences(self, text: str) -> Iterator[tuple[int, str]]:
         """Cut a text into sentences, each with its place; direct speech is not cut."""
@@ -97,26 +95,28 @@ class Grammar:
     def _match(self, sentence: str, before: Sequence[str], *, connected: bool) -> list[Reading]:
         found = []
         for event, pieces in self._by_skeleton.get(self.skeleton(sentence), ()):
-            phrasing = self._phrasing(event, pieces)
-            match = phrasing.pattern.fullmatch(sentence)
-            if match and (phrasing.connected or not connected):
-                fresh = not connected and match.start(1) == 0 if phrasing.slots else False
-                reading = self._resolve(phrasing, match.groups(), before, fresh)
+            pattern, slots = self._compile(pieces)
+            match = pattern.fullmatch(sentence)
+            if match and (not connected or pieces[0] == THEN):
+                fresh = bool(slots) and not connected and match.start(1) == 0
+                texts = zip(slots, match.groups(), strict=True)
+                reading = self._resolve(event, texts, before, fresh)
                 found += [reading] if reading else []
         return found
 
-    def _compile(self, event: str, pieces: tuple[Piece, ...]) -> Phrasing:
+    @cache  # noqa: B019 (there are two grammars, each kept for good)
+    def _compile(self, pieces: tuple[Piece, ...]) -> tuple[re.Pattern[str], list[Slot]]:
+        """Return the pattern of a phrasing and the slots that its groups fill."""
         pattern, slots = "", []
         for piece in pieces:
             if isinstance(piece, str):
                 pattern += re.escape(piece)
-            elif piece.role != "then":
+            elif piece != THEN:
                 texts = set(self._mentions(piece.role, piece.form))
                 texts |= {capitalise(text) for text in texts}
-                pattern += f"({'|'.join(map(re.escape, _longest_first(texts)))})"
+                pattern += f"({_any_of(texts)})"
                 slots.append(piece)
-        connected = isinstance(pieces[0], Slot) and pieces[0].role == "then"
-        return Phrasing(event, tuple(slots), re.compile(pattern), connected)
+        return re.compile(pattern), slots
 
     @cache  # noqa: B019 (there are two grammars, each kept for good)
     def _mentions(self, role: str, form: str) -> dict[str, tuple[str, str]]:
@@ -124,7 +124,7 @@ class Grammar:
 
         A pronoun gives no name: the empty string.
         """
-        language, kind = self.language, kind_of_role(role)
+        language, kind = self.language, KINDS[role[0]]
         adjectives = world().adjectives.get(kind, ())
         if role.endswith("*"):
             return {language.first(role, form, word): ("", word) for word in adjectives}
@@ -139,52 +139,47 @@ class Grammar:
                 choices = language.known(role, form, name, adjective, clear=False)
                 texts[choices[-1][1]] = (name, adjective)
                 texts[choices[0][1]] = (name, "")
-        return texts | dict.fromkeys(self._pronouns(kind, form), ("", ""))
-
-    def _pronouns(self, kind: str, form: str) -> set[str]:
-        """Return the pronouns that can fill a slot."""
-        if kind == "people" and form not in ("name", "s"):
-            return {self.language.pronoun(name, form) for name in names_of(["people"])}
-        if kind in THINGS and form in ("", "it"):
-            return {str(self.language.table["it"])}
-        return set()
+        if form in PRONOUN_FORMS.get(kind, ()):
+            texts |= {language.pronoun(name, form): ("", "") for name in names}
+        return texts
 
     def _resolve(
-        self, phrasing: Phrasing, texts: Sequence[str], before: Sequence[str], fresh: bool
+        self, event: str, texts: Iterable[tuple[Slot, str]], before: Sequence[str], fresh: bool
     ) -> Reading | None:
         """Find out who and what is meant; None if the words do not agree with each other."""
-        reading = Reading(phrasing.event)
+        reading = Reading(event)
         adjective = measure = ""
-        for i, (slot, text) in enumerate(zip(phrasing.slots, texts, strict=True)):
-            mentions = self._mentions(slot.role, slot.form)
-            if fresh and i == 0:
+        for (role, form), text in texts:
+            mentions = self._mentions(role, form)
+            if fresh:
                 mentions = {capitalise(known): mention for known, mention in mentions.items()}
             if text not in mentions:
                 return None
-            name, given = mentions[text]
-            if slot.role.endswith("*"):
+            fresh, (name, given) = False, mentions[text]
+            if role.endswith("*"):
                 adjective = given
-                continue
-            if slot.role.endswith("#"):
+            elif role.endswith("#"):
                 measure = text
-                continue
-            if measure and measure != self.language.measure(name):
+            elif measure and measure != self.language.measure(name):
                 return None
-            self._mention(reading, slot.role, name, text, before)
-            if given or adjective:
-                reading.adjectives[reading.names[slot.role]] = given or adjective
-            adjective = measure = ""
+            else:
+                self._mention(reading, role, name, text, before)
+                if given or adjective:
+                    reading.adjectives[reading.names[role]] = given or adjective
+                adjective = measure = ""
         return reading
 
     def _mention(
         self, reading: Reading, role: str, name: str, text: str, before: Sequence[str]
     ) -> None:
-        """Note a mention in place; a fault is noted where it cannot be right."""
-        kind, known = kind_of_role(role), reading.names.get(role)
-        pronoun = not name
-        if pronoun:
-            name = known or self._meant(kind, text, [*before, *reading.mentioned])
-        agrees = not pronoun or text.lower() in self._pronoun_texts(name)
+        """Note a mention in place; a fault where it cannot be right, or means more than one."""
+        kind, known, agrees = KINDS[role[0]], reading.names.get(role), True
+        if not name:  # a pronoun
+            mentioned = [*before, *reading.mentioned]
+            fits = {name for name in mentioned if text.lower() in self._pronoun_texts(name)}
+            meant = [name for name in fits if clear(name, mentioned)]
+            name = known or (meant[0] if len(meant) == 1 else "")
+            agrees = text.lower() in self._pronoun_texts(name)
         if not name:
             reading.fault = reading.fault or ("unclear", (text,))
             name = world().things[kind][0]
@@ -194,43 +189,11 @@ class Grammar:
         if kind not in ("places", "days"):
             reading.mentioned.append(name)
 
-    def _meant(self, kind: str, pronoun: str, mentioned: Sequence[str]) -> str:
-        """Return the only one a pronoun can mean, or the empty string."""
-        kinds = ("people",) if kind == "people" else THINGS
-        meant = {
-            name
-            for name in mentioned
-            if world().kind_of[name] in kinds
-            and pronoun.lower() in self._pronoun_texts(name)
-            and clear(name, mentioned)
-        }
-        return meant.pop() if len(meant) == 1 else ""
-
     @cache  # noqa: B019 (there are two grammars, each kept for good)
     def _pronoun_texts(self, name: str) -> frozenset[str]:
-        """Return all pronouns that can stand for somebody or something."""
-        if world().kind_of.get(name) != "people":
-            return frozenset([str(self.language.table["it"])])
-        forms = ("", "obj", "poss", "she", "him", "his", "self")
-        return frozenset(self.language.pronoun(name, form) for form in forms)
+        return frozenset(self.language.pronoun(name, form) for form in PRONOUN_FORMS["people"])
 
 
-def _filler_words(language: Language) -> set[str]:
-    """Return every word that can stand in a slot."""
-    table, texts = language.table, set[str]()
-    names = names_of(world().things)
-    texts.update(language.noun(name) for name in names)
-    texts.update(where for _, where in table["places"].values())
-    texts.update(language.measure(name) for name in names if language.measured)
-    texts.update(
-        language.adjective(word) for words in world().adjectives.values() for word in words
-    )
-    texts.update(form for forms in table["pronouns"].values() for form in forms.values())
-    texts |= {table["possessive"], table["it"], "a", "an", "the"}
-    if language.joint:
-        texts = {word for text in texts for word in text.split()}
-    return {text.lower() for text in texts if text}
-
-
-def _longest_first(texts: set[str]) -> list[str]:
-    return sorted(texts, key=lambda text: (-len(text), text))
+def _any_of(texts: Iterable[str]) -> str:
+    """Return a pattern that matches the longest of some texts."""
+    return "|".join(map(re.escape, sorted(texts, key=lambda text: (-len(text), text))))

@@ -64,30 +64,26 @@ def judge(text: str | bytes, code: str, training: Collection[str] | None = None)
     rules, state, fault = grammar(code), State(), None
     adjectives: dict[str, str] = {}
     before: list[str] = []
-    events, count = [], 0
-    for position, sentence in rules.sentences(text):
-        count += 1
-        readings = rules.readings(sentence, before)
-        if not readings:
-            before, words = [], rules.language.table["why"]["spelling"]
-            fault = fault or _fault(rules, count, position, sentence, ("spelling", words))
-            continue
+    events, number = [], 0
+    for number, (position, sentence) in enumerate(rules.sentences(text), start=1):
         missing, reading = min(
-            ((_missing(reading, state, adjectives), reading) for reading in readings),
+            ((_missing(r, state, adjectives), r) for r in rules.readings(sentence, before)),
             key=lambda found: found[0] is not None,
+            default=(("spelling", ()), None),
         )
-        event = world().events[reading.event]
-        names = tuple(reading.names[role] for role in event.roles)
         if missing and not fault:
-            words = _reason(rules.language, state, missing)
-            fault = _fault(rules, count, position, sentence, (missing[0], words))
-        state.happen(event, names)
-        adjectives = reading.adjectives | adjectives
-        before = reading.mentioned
-        events.append((reading.event, *names))
+            words = _reason(rules.language, state, missing, number, sentence)
+            fault = Fault(number, position, missing[0], words)
+        before = reading.mentioned if reading else []
+        if reading:
+            event = world().events[reading.event]
+            names = tuple(reading.names[role] for role in event.roles)
+            state.happen(event, names)
+            adjectives = reading.adjectives | adjectives
+            events.append((reading.event, *names))
     return Verdict(
-        sentences=count,
-        grammatical=len(events) / count if count else 0.0,
+        sentences=number,
+        grammatical=len(events) / number if number else 0.0,
         fault=fault,
         complete=state.ended and state.solved > 0 and not state.problems,
         novel=None if training is None else text not in training,
@@ -97,10 +93,8 @@ def judge(text: str | bytes, code: str, training: Collection[str] | None = None)
 
 def _missing(reading: Reading, state: State, adjectives: dict[str, str]) -> Missing | None:
     """Return the first thing about a sentence that does not fit, or None."""
-    if reading.fault:
-        return reading.fault
     event = world().events[reading.event]
-    missing = state.missing(event, [reading.names[role] for role in event.roles])
+    missing = reading.fault or state.missing(event, [reading.names[role] for role in event.roles])
     if missing:
         return missing
     for thing, adjective in reading.adjectives.items():
@@ -109,21 +103,13 @@ def _missing(reading: Reading, state: State, adjectives: dict[str, str]) -> Miss
     return None
 
 
-def _fault(
-    rules: Grammar, number: int, position: int, sentence: str, why: tuple[str, str]
-) -> Fault:
-    """Put a fault, given as its kind and its reason, into a sentence of its own."""
-    text = sentence.rstrip(rules.language.table["full_stops"])[:200]
-    words: str = rules.language.table["why"]["sentence"]
-    return Fault(number, position, why[0], words.format(number=number, text=text, why=why[1]))
-
-
-def _reason(language: Language, state: State, missing: Missing) -> str:
-    """Say in words what does not hold, and how things are instead."""
-    kind, names = missing
+def _reason(language: Language, state: State, missing: Missing, number: int, sentence: str) -> str:
+    """Say in words what does not hold in a sentence, and how things are instead."""
+    (kind, names), told = missing, language.table["why"]
     words = [_word(language, name) for name in names]
     places = {f"place{i}": _where(language, state, name) for i, name in enumerate(names)}
-    return str(language.table["why"][kind].format(*words, **places))
+    text, why = sentence.rstrip(language.table["full_stops"])[:200], told[kind]
+    return str(told["sentence"].format(number=number, text=text, why=why.format(*words, **places)))
 
 
 def _word(language: Language, name: str) -> str:
@@ -136,7 +122,6 @@ def _word(language: Language, name: str) -> str:
 
 
 def _where(language: Language, state: State, name: str) -> str:
-    """Say where somebody or something is."""
     where, table = state.at.get(name), language.table["why"]
     if where is None:
         return str(table["unknown"])

@@ -1,23 +1,16 @@
 """The words for people, places and things in one language, and when a pronoun is clear enough."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from labkit.tinyworld.lexicon import (
-    LANGUAGES,
-    Piece,
-    compile_phrasing,
-    kind_of_role,
-    read_table,
-    world,
-)
+from labkit.tinyworld.lexicon import KINDS, LANGUAGES, Piece, compile_phrasing, read_table, world
 
 PRONOUN_SHARE = 0.7
 FULL_SHARE = 0.3
 FORCED = {"she", "him", "his", "self"}
 """Pronouns for somebody named earlier in the same sentence."""
-POSSESSIVE = {"poss", "s"}
 Choices = list[tuple[float, str]]
 """Ways to say one thing, with their probabilities."""
 
@@ -29,8 +22,9 @@ class Language:
         """Read the tables of a language; raise ValueError for one there is none of."""
         if code not in LANGUAGES:
             raise ValueError(f"expected one of the languages {sorted(LANGUAGES)}, got {code!r}")
-        self.code = code
         self.table: dict[str, Any] = read_table(LANGUAGES[code])
+        places = {name: noun for name, (noun, _) in self.table["places"].items()}
+        self.nouns: dict[str, str] = self.table["nouns"] | self.table["people"] | places
         self.joint: str = self.table["joint"]
         self.measured = bool(self.table["measures"])
 
@@ -39,13 +33,12 @@ class Language:
         self, event: str, roles: tuple[str, ...], present: bool
     ) -> tuple[tuple[Piece, ...], ...]:
         """Return the ways to say an event, cut into pieces, for the roles it is called with."""
-        rename = dict(zip(world().events[event].roles, roles, strict=True))
+        called = dict(zip(world().events[event].roles, roles, strict=True))
         return tuple(
-            tuple(
-                piece
-                if isinstance(piece, str)
-                else piece._replace(role=rename.get(piece.role[0], piece.role[0]) + piece.role[1:])
-                for piece in compile_phrasing(text, present=present, measured=self.measured)
+            compile_phrasing(
+                re.sub(r"(?<=\{)\w", lambda role: called.get(role[0], role[0]), text),
+                present=present,
+                measured=self.measured,
             )
             for text in self.table["say"][event]
         )
@@ -58,11 +51,7 @@ class Language:
 
     def noun(self, name: str) -> str:
         """Return the word for a person, place, thing or time of day."""
-        if name in self.table["people"]:
-            return str(self.table["people"][name])
-        if name in self.table["places"]:
-            return str(self.table["places"][name][0])
-        return str(self.table["nouns"].get(name, name))
+        return self.nouns.get(name, name)
 
     def adjective(self, name: str) -> str:
         """Return the word for an adjective, ready to stand before a noun."""
@@ -72,16 +61,16 @@ class Language:
         """Return one thing's number and measure word, as in 一只."""
         return "一" + str(self.table["measures"].get(name, "个"))
 
-    def pronoun(self, person: str, form: str) -> str:
-        """Return a pronoun in one of its forms; the empty form is the subject."""
-        gender = "girls" if person in world().girls else "boys"
-        return str(self.table["pronouns"][gender][form or "plain"])
+    def pronoun(self, name: str, form: str) -> str:
+        """Return a pronoun, for a person in one of its forms; the empty form is the subject."""
+        gender = _gender(name)
+        return str(self.table["pronouns"][gender][form or "plain"] if gender else self.table["it"])
 
     def person(self, name: str, form: str, clear: bool) -> Choices:
         """Return the ways to mention somebody; a pronoun only where it is `clear` who is meant."""
         if form in FORCED:
             return [(1.0, self.pronoun(name, form))]
-        full = self.noun(name) + (self.table["possessive"] if form in POSSESSIVE else "")
+        full = self.noun(name) + (self.table["possessive"] if form in ("poss", "s") else "")
         if not clear or form in ("name", "s"):
             return [(1.0, full)]
         return [(PRONOUN_SHARE, self.pronoun(name, form)), (1 - PRONOUN_SHARE, full)]
@@ -105,7 +94,9 @@ class Language:
 
     def known(self, role: str, form: str, name: str, adjective: str, clear: bool) -> Choices:
         """Return the ways to mention what fills a role and was mentioned before."""
-        kind = kind_of_role(role)
+        if role[-1] in "*#":
+            return [(1.0, self.first(role, form, name))]
+        kind = KINDS[role[0]]
         if kind == "people":
             return self.person(name, form, clear)
         if kind == "places":
@@ -117,20 +108,13 @@ class Language:
 
     def first(self, role: str, form: str, name: str) -> str:
         """Return the words that mention what fills a role for the first time."""
+        kind, word = KINDS[role[0]], self.adjective(name)
         if role.endswith("*"):
-            return (self.article(name) if form == "a" else "") + self.adjective(name)
-        kind = kind_of_role(role)
+            article = "" if form != "a" else "an " if word[0] in "aeiou" else "a "
+            return article + word
         if kind == "people":
             return self.person(name, form, clear=False)[0][1]
         return self.place(name, form) if kind == "places" else self.noun(name)
-
-    def article(self, adjective: str) -> str:
-        """Return the English indefinite article before an adjective.
-
-        >>> Language("en").article("orange")
-        'an '
-        """
-        return "an " if self.adjective(adjective)[0] in "aeiou" else "a "
 
 
 def clear(name: str, mentioned: Sequence[str]) -> bool:
@@ -139,24 +123,16 @@ def clear(name: str, mentioned: Sequence[str]) -> bool:
     >>> clear("mia", ["mia", "ben"]), clear("mia", ["mia", "anna"])
     (True, False)
     """
-    return name in mentioned and not any(
-        other != name and rival(name, other) for other in mentioned
-    )
+    return {other for other in mentioned if _gender(other) == _gender(name)} == {name}
 
 
-def rival(name: str, other: str) -> bool:
-    """Tell whether the same pronoun could mean both."""
-    people = world().things["people"]
-    if name in people and other in people:
-        return (name in world().girls) == (other in world().girls)
-    return name not in people and other not in people
+def _gender(name: str) -> str:
+    """Return the gender of a person, nothing for a thing; one pronoun means all of the same."""
+    if world().kind_of.get(name) != "people":
+        return ""
+    return "girls" if name in world().girls else "boys"
 
 
 def capitalise(text: str) -> str:
     """Write the first letter as a capital."""
     return text[:1].upper() + text[1:]
-
-
-def names_of(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Return all names of some kinds."""
-    return tuple(name for kind in kinds for name in world().things[kind])

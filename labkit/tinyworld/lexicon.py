@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent
 LANGUAGES = {"en": "english", "zh": "chinese"}
-KINDS = (
-    dict.fromkeys("ABC", "people") | dict.fromkeys("PQRS", "places") | dict.fromkeys("XY", "toys")
-)
-KINDS |= dict.fromkeys("KL", "containers") | {"F": "foods", "D": "days"}
+KINDS = dict.fromkeys("ABC", "people") | dict.fromkeys("PQRS", "places")
+KINDS |= dict.fromkeys("XY", "toys") | dict.fromkeys("KL", "containers")
+KINDS |= {"F": "foods", "D": "days"}
 """From the first letter of a role to what fills it."""
+THINGS = ("toys", "containers", "foods")
 SLOT = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
 TENSES = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
-FIRST_MENTIONS = {"new", "own", "a"}
 
 
 class Slot(NamedTuple):
@@ -95,34 +94,21 @@ def world() -> World:
     )
 
 
-def kind_of_role(role: str) -> str:
-    """Return what fills a role.
-
-    >>> kind_of_role("B"), kind_of_role("X*")
-    ('people', 'toys')
-    """
-    return KINDS[role[0]]
-
-
 def compile_phrasing(text: str, *, present: bool, measured: bool) -> tuple[Piece, ...]:
     """Cut a phrasing into literal text and slots; a first mention becomes several slots.
 
     >>> compile_phrasing("{A} [had|has] {X.new}.", present=False, measured=False)
     (Slot(role='A', form=''), ' had ', Slot(role='X*', form='a'), Slot(role='X', form='noun'), '.')
     """
-    text = TENSES.sub(r"\2" if present else r"\1", text)
-    pieces: list[Piece] = []
-    at = 0
-    for match in SLOT.finditer(text):
-        pieces.append(text[at : match.start()])
-        pieces += _expand(match[1], match[2] or "", measured)
-        at = match.end()
-    pieces.append(text[at:])
+    literal, *rest = SLOT.split(TENSES.sub(r"\2" if present else r"\1", text))
+    pieces: list[Piece] = [literal]
+    for role, form, after in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+        pieces += [*_expand(role, form or "", measured), after]
     return tuple(piece for piece in pieces if piece)
 
 
 def _expand(role: str, form: str, measured: bool) -> list[Slot]:
-    if form not in FIRST_MENTIONS:
+    if form not in ("new", "own", "a"):
         return [Slot(role, form)]
     slots = [Slot(f"{role}*", "a" if form == "a" or (form == "new" and role != "D") else "")]
     if measured and form == "new" and role != "D":

@@ -5,6 +5,7 @@ leave open is a `Plan`, a small set of places in plots with their probabilities.
 settled by the event in which it differs from the others, and an event sequence has one derivation.
 """
 
+from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -59,9 +60,7 @@ class Planner:
             if beats[-1].share != 1:
                 raise ValueError(f"expected a last beat that always happens, got {name}")
         self.start: Plan = tuple(
-            Place(plot, i, 0, 1 / len(plots) / len(variants))
-            for plot, variants in plots.items()
-            for i in range(len(variants))
+            Place(plot, i, 0, 1 / len(plots) / len(plots[plot])) for plot, i in self.beats
         )
         self.next = lru_cache(maxsize=None)(self._next)
 
@@ -70,16 +69,13 @@ class Planner:
 
         Empty when the story is over.
         """
-        found: dict[Call, dict[tuple[str, int, int], float]] = {}
+        found: dict[Call, dict[tuple[str, int, int], float]]
+        found = defaultdict(lambda: defaultdict(float))
         for plot, variant, beat, reached in plan:
-            prob = reached
-            beats = self.beats[plot, variant]
-            for i in range(beat, len(beats)):
-                calls, share = beats[i]
+            prob, ahead = reached, self.beats[plot, variant][beat:]
+            for after, (calls, share) in enumerate(ahead, start=beat + 1):
                 for call in calls:
-                    places = found.setdefault(call, {})
-                    key = (plot, variant, i + 1)
-                    places[key] = places.get(key, 0.0) + prob * share / len(calls)
+                    found[call][plot, variant, after] += prob * share / len(calls)
                 prob *= 1 - share
                 if not prob:
                     break

@@ -33,18 +33,14 @@ class Option(NamedTuple):
 class Process(Protocol):
     """What draws texts."""
 
-    @property
-    def start(self) -> Any:
-        """The state before anything is written."""
-        ...
+    start: Any
+    """The state before anything is written."""
 
     def options(self, state: Any) -> Sequence[Option]:
         """Return every way to go on from a state."""
-        ...
 
     def advance(self, state: Any, option: Option) -> Any:
         """Return the state after an option was taken; the old state is left as it was."""
-        ...
 
 
 def draw(process: Process, rng: np.random.Generator) -> tuple[str, float, Any]:
@@ -52,12 +48,10 @@ def draw(process: Process, rng: np.random.Generator) -> tuple[str, float, Any]:
     state, prob = process.start, 1.0
     pieces: list[str] = []
     while True:
-        options, chance = process.options(state), rng.random()
-        option = options[-1]
-        for candidate in options:
-            chance -= candidate.prob
+        chance = rng.random()
+        for option in process.options(state):
+            chance -= option.prob
             if chance < 0:
-                option = candidate
                 break
         prob *= option.prob
         if option.move is None:

@@ -8,11 +8,10 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from labkit.tinyworld.lexicon import Event, world
+from labkit.tinyworld.lexicon import THINGS, Event, world
 
 Missing = tuple[str, tuple[str, ...]]
 """What does not hold, and of whom: ("holds", ("mia", "kite"))."""
-THINGS = ("toys", "containers", "foods")
 
 
 @dataclass
@@ -40,12 +39,8 @@ class State:
 
     def place(self, name: str) -> str | None:
         """Return the place where somebody or something is, whoever holds it; None if unknown."""
-        for _ in range(len(self.at)):
-            if world().kind_of.get(name) == "places":
-                return name
-            if name not in self.at:
-                return None
-            name = self.at[name]
+        for _ in self.at:  # as many steps as there can be without a circle
+            name = self.at.get(name, name)
         return name if world().kind_of.get(name) == "places" else None
 
     def missing(self, event: Event, arguments: Sequence[str]) -> Missing | None:
@@ -71,12 +66,8 @@ class State:
         for effect, *roles in event.makes:
             EFFECTS[effect](self, *(given.get(role, role) for role in roles))
         self.seen.update(arguments)
-        if not event.unseen:
-            self._witness([name for name in arguments if self.at.get(name) != before.get(name)])
-
-    def _witness(self, names: Sequence[str]) -> None:
-        """Let everybody who is there know where the things that were moved are now."""
-        for thing in names:
+        moved = [name for name in arguments if self.at.get(name) != before.get(name)]
+        for thing in () if event.unseen else moved:  # who is there knows where it is now
             where = self.place(thing)
             if world().kind_of[thing] in THINGS and where is not None:
                 for person in world().things["people"]:

@@ -5,12 +5,14 @@ Who or what fills a role is drawn when it is first mentioned, evenly from all of
 not yet in the story, so nothing is hidden that the text has not shown.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from labkit.tinyworld.language import Language, capitalise, clear
-from labkit.tinyworld.lexicon import Piece, Slot, kind_of_role, world
+from labkit.tinyworld.lexicon import KINDS, Piece, Slot, world
 from labkit.tinyworld.plan import Call, Plan, Planner
 from labkit.tinyworld.process import Option
 
@@ -52,22 +54,19 @@ class Fill(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How rich the world is."""
+    """How rich the world is: how many there are of everything, at most, and which plots.
+
+    Containers and foods are as many as `toys`; `adjectives` count for each kind, `phrasings` for
+    each event. `connectives` are words such as "then" before a sentence; 0 for plain sentences.
+    """
 
     people: int = 24
-    """Number of people."""
     places: int = 16
-    """Number of places."""
     toys: int = 28
-    """Number of toys; containers and foods are as many at most."""
     adjectives: int = 8
-    """Number of adjectives of each kind, at most."""
     phrasings: int = 4
-    """Number of ways to say an event, at most."""
     connectives: int = 4
-    """Number of words such as "then" that a sentence may begin with; 0 for plain sentences."""
     plots: tuple[str, ...] = tuple(world().plots)
-    """Which plots there are."""
 
 
 class Teller:
@@ -83,12 +82,12 @@ class Teller:
         }
         self.adjectives = {k: names[: limits.adjectives] for k, names in world().adjectives.items()}
         self.start = Node(self.planner.start, (), {}, (), (), (), True)
-        self._beginnings: dict[Plan, list[Option]] = {}
+        self._beginnings = lru_cache(maxsize=None)(self._sentences)
 
     def options(self, node: Node) -> Sequence[Option]:
         """Return every way to go on."""
         if not node.pieces:
-            return self._sentences(node)
+            return self._beginnings(node.plan, self.language.joint if node.calls else "")
         piece = node.pieces[0]
         if isinstance(piece, str):
             return [Option(1.0, piece, Fill("", ""))]
@@ -96,65 +95,40 @@ class Teller:
             choices = self.language.connectives(self.limits.connectives)
             options = [Option(prob, text, Fill("", "")) for prob, text in choices]
         elif piece.role in node.roles:
-            options = self._mentions(node, piece)
+            (role, form), name = piece, node.roles[piece.role]
+            adjective, known = node.roles.get(f"{role}*", ""), clear(name, node.before + node.here)
+            choices = self.language.known(role, form, name, adjective, known)
+            options = [Option(prob, text, Fill(role, name)) for prob, text in choices]
         else:
             options = self._introductions(node, piece)
         if node.fresh:
             options = [option._replace(text=capitalise(option.text)) for option in options]
         return options
 
-    def _sentences(self, node: Node) -> list[Option]:
+    def _sentences(self, plan: Plan, joint: str) -> list[Option]:
         """Return the events that may come next, each in each of its phrasings."""
-        joint = self.language.joint if node.calls else ""
-        if len(node.calls) > 1 and node.plan in self._beginnings:
-            return self._beginnings[node.plan]
         options = []
-        for prob, call, plan in self.planner.next(node.plan):
+        for prob, call, after in self.planner.next(plan):
             ways = self.language.phrasings(call[0], call[1:], self.present)
             ways = ways[: self.limits.phrasings]
-            options += [Option(prob / len(ways), joint, Sentence(call, plan, way)) for way in ways]
-        options = options or [Option(1.0, "", None)]
-        if len(node.calls) > 1:
-            self._beginnings[node.plan] = options
-        return options
-
-    def _mentions(self, node: Node, slot: Slot) -> list[Option]:
-        """Return the ways to mention what was mentioned before."""
-        name = node.roles[slot.role]
-        if slot.role[-1] in "*#":
-            return [Option(1.0, self.language.first(slot.role, slot.form, name), Fill("", ""))]
-        choices = self.language.known(
-            slot.role,
-            slot.form,
-            name,
-            node.roles.get(f"{slot.role}*", ""),
-            clear(name, node.before + node.here),
-        )
-        return [Option(prob, text, Fill(slot.role, name)) for prob, text in choices]
+            options += [Option(prob / len(ways), joint, Sentence(call, after, way)) for way in ways]
+        return options or [Option(1.0, "", None)]
 
     def _introductions(self, node: Node, slot: Slot) -> list[Option]:
-        """Return everything that may fill an open role, evenly."""
-        role, kind = slot.role, kind_of_role(slot.role)
+        """Return everything that may fill an open role, evenly; a measure word as its things."""
+        (role, form), kind = slot, KINDS[slot.role[0]]
         if role.endswith("*"):
             names: Sequence[str] = self.adjectives[kind]
         else:
             used = set(node.roles.values())
             names = [name for name in self.pools[kind] if name not in used]
-        measure = node.roles.get(f"{role}#")
         if role.endswith("#"):
-            return self._measures(role, names)
+            counts = Counter(map(self.language.measure, names))
+            return [Option(n / len(names), word, Fill(role, word)) for word, n in counts.items()]
+        first, measure = self.language.first, node.roles.get(f"{role}#")
         if measure:
             names = [name for name in names if self.language.measure(name) == measure]
-        first, form = self.language.first, slot.form
         return [Option(1 / len(names), first(role, form, n), Fill(role, n)) for n in names]
-
-    def _measures(self, role: str, names: Sequence[str]) -> list[Option]:
-        """Return the measure words of what may come, each as likely as the things it goes with."""
-        measures = [self.language.measure(name) for name in names]
-        return [
-            Option(measures.count(word) / len(names), word, Fill(role, word))
-            for word in dict.fromkeys(measures)
-        ]
 
     def advance(self, node: Node, option: Option) -> Node:
         """Return how far the story has come after an option."""
@@ -164,9 +138,8 @@ class Teller:
             return Node(move.plan, calls, node.roles, node.here, (), move.pieces, True)
         roles, here = node.roles, node.here
         if move.role:
-            if move.role not in roles:
-                roles = {**roles, move.role: move.value}
-            if kind_of_role(move.role) not in ("places", "days") and move.role[-1] not in "*#":
+            roles = roles if move.role in roles else {**roles, move.role: move.value}
+            if KINDS[move.role[0]] not in ("places", "days") and move.role[-1] not in "*#":
                 here = (*here, move.value)
         fresh = node.fresh and not option.text
         return Node(node.plan, node.calls, roles, node.before, here, node.pieces[1:], fresh)

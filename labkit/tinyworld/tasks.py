@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +17,15 @@ import numpy as np
 
 from labkit.files import write_atomically
 from labkit.tinyworld.judge import Fault, grammar, judge
-from labkit.tinyworld.language import capitalise, names_of
-from labkit.tinyworld.lexicon import KINDS, LANGUAGES, compile_phrasing, read_table, world
+from labkit.tinyworld.language import capitalise
+from labkit.tinyworld.lexicon import KINDS, LANGUAGES, THINGS, compile_phrasing, read_table, world
 from labkit.tinyworld.state import State
 from labkit.tinyworld.tinyworld import Story, TinyWorld
 
 FADES = {"mend", "fetch", "direct", "admit", "sorry"}
 """Events that may change a feeling without a word about it: no feeling is asked for after one."""
 WHERE = {"people": "B", "places": "P", "containers": "K"}
-NAMED = {"name": ("people",), "thing": ("toys", "containers", "foods"), "place": ("places",)}
+NAMED = {"name": ("people",), "thing": THINGS, "place": ("places",)}
 MOST_TRIES, MOST_STORIES = 20, 1000
 Roles = dict[str, str]
 Events = Sequence[tuple[str, ...]]
@@ -114,7 +114,7 @@ def say(template: str, roles: Mapping[str, str], language: str = "en") -> str:
             text += name
         elif role.endswith("#"):
             text += rules.measure(name)
-        elif role.endswith("*") or form == "noun":
+        elif form == "noun":
             text += rules.first(role, form, name)
         else:
             text += rules.known(role, form, name, "", clear=False)[0][1]
@@ -292,7 +292,8 @@ def corrections(draw: _Draw) -> Record | None:
 def preferences(draw: _Draw) -> Record | None:
     """Go on with a story; a name, thing or place in the rejected way contradicts it."""
     kind = list(NAMED)[draw.i % len(NAMED)]
-    words = [grammar(draw.world.language).language.noun(name) for name in names_of(NAMED[kind])]
+    names = chain(*(world().things[sort] for sort in NAMED[kind]))
+    words = list(map(grammar(draw.world.language).language.noun, names))
     start = int(draw.rng.integers(2, len(draw.story.events) - 1))
     right = draw.story.sentences[: start + 3]
     found = _spoil(draw, right, start, [(word, *words) for word in words], unless="spelling")
@@ -344,6 +345,5 @@ def _bind(events: Events, wanted: Sequence[str]) -> Roles:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write records as lines of JSON, empty fields left out; the file is either whole or absent."""
-    fields = ({key: value for key, value in asdict(record).items() if value} for record in records)
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in fields]
-    write_atomically(path, "".join(lines))
+    rows = ({key: value for key, value in asdict(record).items() if value} for record in records)
+    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

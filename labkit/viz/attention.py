@@ -13,13 +13,6 @@ from labkit.viz.charts import Array, as_array, brief, heatmap, visible
 from labkit.viz.picture import FAINT, WIDTH, Picture, number, safe, sentence
 
 Mask = npt.NDArray[np.bool_]
-CELL, NARROWEST_CELL = 32, 9
-"""Pixels of one cell, while the matrix fits; and of the narrowest."""
-ROOM = 540
-"""Pixels for all columns together."""
-AROUND = 200
-"""Pixels of title, token labels and axis title above and below the cells."""
-ROW_TOLERANCE = 1e-3
 
 
 def attention_matrix(
@@ -44,7 +37,14 @@ def attention_matrix(
     _tell_cells(shown.figure, cells, allowed, (queries, keys))
     if not allowed.all():
         _grey_out(shown.figure, ~allowed)
-    _fit(shown.figure, keys, len(queries))
+    # The cells are about square, of 9 to 32 pixels, and the scale stands beside them.
+    cell = min(32, max(9, 540 // max(len(keys), len(queries))))
+    share = min(0.9, max(0.3, cell * len(keys) / (WIDTH - 110)))
+    bar = {"x": share + 0.01, "len": 1, "lenmode": "fraction", "tickvals": [0, 0.5, 1]}
+    long = any(len(visible(key)) > 2 for key in keys)
+    shown.figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if long else 0)
+    shown.figure.layout.height = 200 + cell * len(queries)  # 200 for the title and the labels
+    shown.figure.data[0].colorbar.update(bar)
     told = f"{sentence(title)} {_describe(cells, allowed, queries, keys)}"
     return Picture(shown.figure, says or told)
 
@@ -58,7 +58,7 @@ def _check(cells: Array, allowed: Mask, queries: Sequence[str], keys: Sequence[s
         )
     sums = cells.sum(axis=1)
     off = np.nan_to_num(np.abs(sums - 1), nan=np.inf)
-    if off.max(initial=0) > ROW_TOLERANCE:
+    if off.max(initial=0) > 1e-3:
         worst = int(off.argmax())
         raise ValueError(
             f"expected each row of weights to sum to 1, got {sums[worst]:.4g} for query {worst}, "
@@ -77,18 +77,13 @@ def _tell_cells(
 ) -> None:
     """Give each cell its tokens, their places and its weight; tokens may repeat, places do not."""
     queries, keys = ([f"{visible(t)} ({i})" for i, t in enumerate(names)] for names in tokens)
+    told = np.where(allowed, np.char.mod("%.4f", cells), "masked")
     figure.data[0].update(
         z=[brief(row) for row in np.where(allowed & (cells > 0), cells, np.nan)],
-        text=[
-            ["·" if ok and not value else "" for ok, value in zip(*row, strict=True)]
-            for row in zip(allowed, cells, strict=True)
-        ],
+        text=np.where(allowed & (cells == 0), "·", "").tolist(),
         customdata=[
-            [
-                safe(f"{query} → {key}: {f'{value:.4f}' if ok else 'masked'}")
-                for key, value, ok in zip(keys, *row, strict=True)
-            ]
-            for query, *row in zip(queries, cells, allowed, strict=True)
+            [safe(f"{query} → {key}: {weight}") for key, weight in zip(keys, row, strict=True)]
+            for query, row in zip(queries, told, strict=True)
         ],
         hovertemplate="%{customdata}<extra></extra>",
         hoverongaps=True,
@@ -108,19 +103,6 @@ def _grey_out(figure: Any, masked: Mask) -> None:
         ygap=1,
     )
     figure.layout.xaxis.title.text += "; grey: masked"
-
-
-def _fit(figure: Any, keys: Sequence[str], n_queries: int) -> None:
-    """Make the cells about square, and put the scale beside them."""
-    cell = min(CELL, max(NARROWEST_CELL, ROOM // max(len(keys), n_queries)))
-    share = min(0.9, max(0.3, cell * len(keys) / (WIDTH - 110)))
-    figure.layout.height = AROUND + cell * n_queries
-    figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if _any_long(keys) else 0)
-    figure.data[0].colorbar.update(x=share + 0.01, len=1, lenmode="fraction", tickvals=[0, 0.5, 1])
-
-
-def _any_long(tokens: Sequence[str]) -> bool:
-    return any(len(visible(token)) > 2 for token in tokens)
 
 
 def _describe(cells: Array, allowed: Mask, queries: Sequence[str], keys: Sequence[str]) -> str:

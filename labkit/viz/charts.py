@@ -9,25 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit.viz.picture import (
-    DASHES,
-    FAINT,
-    HEIGHT,
-    PALETTE,
-    SYMBOLS,
-    TEXT,
-    Picture,
-    blank,
-    number,
-    safe,
-    sentence,
-)
+from labkit.viz.picture import FAINT, HEIGHT, PALETTE, TEXT, Picture, blank, number, safe, sentence
 
 Array = npt.NDArray[np.float64]
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅", "\u3000": "␣␣"}
 OTHERS = "all others"
-FEW = 6
-"""A logarithmic axis with at most so many points names each of them."""
 
 
 def curves(
@@ -57,8 +45,8 @@ def curves(
                 "give two non-empty sequences of one length"
             )
         hover = f"{safe(x)} %{{x}}<br>{safe(y)} %{{y}}<extra>{safe(name)}</extra>"
-        figure.add_scatter(x=brief(xs), y=brief(ys), name=safe(name), hovertemplate=hover)
-        figure.data[-1].update(_line_style(i, xs.size))
+        drawn = {"x": brief(xs), "y": brief(ys), "name": safe(name), "hovertemplate": hover}
+        figure.add_scatter(**drawn, **_line_style(i, xs.size))
         told.append(_describe_curve(name, xs, ys))
     figure.update_layout(showlegend=len(told) > 1)
     _set_logarithms(figure, log_x, log_y)
@@ -87,41 +75,24 @@ def _describe_curve(name: str, xs: Array, ys: Array) -> str:
 
 
 def _set_logarithms(figure: Any, log_x: bool, log_y: bool) -> None:
-    for axis, wanted in (("xaxis", log_x), ("yaxis", log_y)):
-        if wanted:
-            figure.layout[axis].update(type="log", exponentformat="power")
-            _name_few_places(figure, axis)
-
-
-def _name_few_places(figure: Any, axis: str) -> None:
-    """Put the ticks of a logarithmic axis at the points themselves, if these are few."""
-    places = sorted({place for line in figure.data for place in line[axis[0]]})
-    if len(places) <= FEW:
-        names = [number(place) for place in places]
-        figure.layout[axis].update(tickvals=places, ticktext=names)
+    """Make axes logarithmic; the ticks of at most six points stand at the points themselves."""
+    for axis in ["xaxis"] * log_x + ["yaxis"] * log_y:
+        figure.layout[axis].update(type="log", exponentformat="power")
+        places = sorted({place for line in figure.data for place in line[axis[0]]})
+        if len(places) <= 6:
+            figure.layout[axis].update(tickvals=places, ticktext=[number(p) for p in places])
 
 
 def _add_mark(figure: Any, mark: tuple[float, float, str], log_x: bool, log_y: bool) -> None:
     """Point an arrow with words at one place, which plotly wants as logarithms on log axes."""
     at_x, at_y, words = mark
-    figure.add_annotation(
-        x=np.log10(at_x) if log_x else at_x,
-        y=np.log10(at_y) if log_y else at_y,
-        text=safe(words),
-        arrowcolor=TEXT,
-        arrowhead=2,
-        ax=0,
-        ay=-44,
-    )
+    x, y = np.log10(at_x) if log_x else at_x, np.log10(at_y) if log_y else at_y
+    arrow = {"arrowcolor": TEXT, "arrowhead": 2, "ax": 0, "ay": -44}
+    figure.add_annotation(x=x, y=y, text=safe(words), **arrow)
 
 
 def next_token_bars(
-    distributions: Any,
-    labels: Sequence[str],
-    *,
-    title: str,
-    top: int = 12,
-    says: str | None = None,
+    distributions: Any, labels: Sequence[str], *, title: str, top: int = 12, says: str | None = None
 ) -> Picture:
     """Draw the `top` most probable next tokens; the rest is gathered in one bar.
 
@@ -131,15 +102,18 @@ def next_token_bars(
     """
     panels = distributions if isinstance(distributions, Mapping) else {"": distributions}
     bars = {name: _ranked(as_array(p), labels, top) for name, p in panels.items()}
-    rows = max(len(bar) for bar in bars.values())
+    rows = max(map(len, bars.values()))
     figure = blank(title, "", "", height=max(HEIGHT - 80, 110 + 22 * rows))
     widest = max(p for bar in bars.values() for _, p in bar)
     room = (110 + 12 * len(bars)) * widest  # for the numbers at the ends of the bars
+    figure.update_layout(showlegend=False, bargap=0.25)
+    told = []
     for i, (name, bar) in enumerate(bars.items()):
         _add_bars(figure, (i, len(bars)), name, bar, room)
-    figure.update_layout(showlegend=False, bargap=0.25)
-    told = "; ".join(_describe_bars(name, bar) for name, bar in bars.items())
-    return Picture(figure, says or f"{sentence(title)} {told}.")
+        shown = [*bar[:3], *(pair for pair in bar[3:] if pair[0] == OTHERS)]
+        largest = ", ".join(f"{token} {100 * p:.1f} %" for token, p in shown)
+        told.append(f"{name}: {largest}" if name else largest)
+    return Picture(figure, says or f"{sentence(title)} {'; '.join(told)}.")
 
 
 def _ranked(probs: Array, labels: Sequence[str], top: int) -> list[tuple[str, float]]:
@@ -153,12 +127,6 @@ def _ranked(probs: Array, labels: Sequence[str], top: int) -> list[tuple[str, fl
     ranked = [(visible(labels[i]), float(probs[i])) for i in order[:top]]
     rest = float(probs[order[top:]].sum())
     return ranked + ([(OTHERS, rest)] if len(order) > top else [])
-
-
-def _describe_bars(name: str, bar: list[tuple[str, float]]) -> str:
-    shown = [*bar[:3], *(pair for pair in bar[3:] if pair[0] == OTHERS)]
-    told = ", ".join(f"{token} {100 * p:.1f} %" for token, p in shown)
-    return f"{name}: {told}" if name else told
 
 
 def _add_bars(
@@ -203,13 +171,11 @@ def heatmap(
     x: str,
     y: str,
     unit: str = "count",
-    logarithmic: bool = False,
     says: str | None = None,
 ) -> Picture:
     """Draw a matrix of numbers ≥ 0; a zero is a dot on no colour, so "never" is not "seldom".
 
-    `logarithmic` colours by the logarithm. Raises ValueError if the matrix is not
-    (len(rows), len(columns)) or holds a negative number.
+    Raises ValueError if the matrix is not (len(rows), len(columns)) or holds a negative number.
     """
     cells = as_array(matrix)
     if cells.shape != (len(rows), len(columns)) or (cells < 0).any():
@@ -218,25 +184,26 @@ def heatmap(
             f"each label, got shape {cells.shape} with smallest value {cells.min(initial=0):.4g}"
         )
     figure = blank(title, x, y, height=max(HEIGHT, 130 + 15 * len(rows)))
-    figure.add_heatmap(**_cells(cells, logarithmic))
+    figure.add_heatmap(**_cells(cells))
     hover = f"%{{y}} → %{{x}}: %{{customdata}} {safe(unit)}<extra></extra>"
-    figure.update_traces(hovertemplate=hover, colorbar=_colour_bar(cells, unit, logarithmic))
+    bar = {"title": {"text": safe(unit)}, "outlinewidth": 0, "thickness": 14}
+    figure.update_traces(hovertemplate=hover, colorbar=bar)
     for axis, labels in (("xaxis", columns), ("yaxis", rows)):
         ticks = [safe(visible(label)) for label in labels]
         figure.layout[axis].update(
             tickvals=list(range(len(ticks))), ticktext=ticks, showgrid=False, ticks=""
         )
     figure.layout.yaxis.autorange = "reversed"
-    return Picture(
-        figure, says or f"{sentence(title)} {_describe_cells(cells, rows, columns, unit)}"
-    )
+    i, j = divmod(int(cells.argmax()), len(columns))
+    told = f"Largest {number(cells[i, j])} {unit} at {visible(rows[i])} → {visible(columns[j])}"
+    zeros = f"{(cells == 0).sum():,} of {cells.size:,} cells are zero"
+    return Picture(figure, says or f"{sentence(title)} {told}; {zeros}.")
 
 
-def _cells(cells: Array, logarithmic: bool) -> dict[str, Any]:
+def _cells(cells: Array) -> dict[str, Any]:
     """Return the coloured cells; those that hold zero have a dot in place of a colour."""
-    shown = np.where(cells > 0, cells, np.nan)
     return {
-        "z": [brief(row) for row in (np.log10(shown) if logarithmic else shown)],
+        "z": [brief(row) for row in np.where(cells > 0, cells, np.nan)],
         "customdata": [brief(row) for row in cells],
         "text": [["" if value else "·" for value in row] for row in cells],
         "texttemplate": "%{text}",
@@ -246,25 +213,6 @@ def _cells(cells: Array, logarithmic: bool) -> dict[str, Any]:
         "ygap": 1,
         "colorscale": "Cividis",
     }
-
-
-def _colour_bar(cells: Array, unit: str, logarithmic: bool) -> dict[str, Any]:
-    bar: dict[str, Any] = {"title": {"text": safe(unit)}, "outlinewidth": 0, "thickness": 14}
-    if logarithmic and cells.max(initial=0) > 0:
-        powers = range(int(np.floor(np.log10(cells[cells > 0].min()))), 13)
-        kept = [p for p in powers if 10**p <= cells.max()]
-        bar |= {"tickvals": kept, "ticktext": [number(10.0**p) for p in kept]}
-    return bar
-
-
-def _describe_cells(cells: Array, rows: Sequence[str], columns: Sequence[str], unit: str) -> str:
-    i, j = divmod(int(cells.argmax()), len(columns))
-    pair = f"{visible(rows[i])} → {visible(columns[j])}"
-    zeros = int((cells == 0).sum())
-    return (
-        f"Largest {number(cells[i, j])} {unit} at {pair}; "
-        f"{zeros:,} of {cells.size:,} cells are zero."
-    )
 
 
 def visible(token: str) -> str:

@@ -29,8 +29,6 @@ FLAGS = [
     "--force-color-profile=srgb",
     "--no-first-run",
 ]
-SCALE = 1.5
-"""Pixels of the PNG per pixel of the page."""
 DRAW = """async (figure) => {
   const {width, height} = figure.layout;
   await Plotly.newPlot("picture", figure.data, figure.layout, {...figure.config, staticPlot: true});
@@ -142,7 +140,7 @@ def serve(chromium: str, requests: TextIO, answers: TextIO) -> None:
             try:
                 if page is None:
                     browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-                    page = browser.new_page(device_scale_factor=SCALE)
+                    page = browser.new_page(device_scale_factor=1.5)
                     page.set_content(
                         '<!doctype html><body style="margin:0"><div id="picture"></div>'
                     )

@@ -5,23 +5,27 @@ One more column says how far the same recipe stays above the truth, on stories o
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from IPython import display
 
 if TYPE_CHECKING:
     from labkit.metrics import LeagueRow
 
-HEADINGS = (
-    "model",
-    "bits per character",
-    "95 % interval",
-    "above TinyWorld's truth",
-    "parameters",
-    "training tokens",
-    "chapter",
-    "CPU-seconds",
-)
+COLUMNS: dict[str, Callable[["LeagueRow"], str]] = {
+    "model": lambda row: row.model,
+    "bits per character": lambda row: f"{row.bits_per_char:.3f}",
+    "95 % interval": lambda row: f"{row.low:.3f} to {row.high:.3f}",
+    "above TinyWorld's truth": lambda row: "—" if math.isnan(row.excess) else f"{row.excess:.3f}",
+    "parameters": lambda row: f"{row.parameters:,}",
+    "training tokens": lambda row: f"{row.train_tokens:,}",
+    "chapter": lambda row: row.chapter,
+    # ≈ marks what no run repeats exactly
+    "CPU-seconds": lambda row: f"≈ {row.cpu_seconds:.{int(row.cpu_seconds < 10)}f}",
+}
+"""From the heading of each column to what stands in it."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +39,15 @@ class LeagueTable:
 
     def markdown(self) -> str:
         """Return the table in GitHub's Markdown, the highlighted row in bold."""
-        lines = [_line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 1)])]
+        lines = [[*COLUMNS], ["---", *["---:"] * (len(COLUMNS) - 1)]]
         for row in self.rows:
             bold = "**" if row.model == self.highlight else ""
-            lines.append(_line([f"{bold}{_plain(cell)}{bold}" for cell in _cells(row)]))
-        return "\n".join(lines)
+            lines.append([f"{bold}{_plain(cell)}{bold}" for cell in _cells(row)])
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def text(self) -> str:
         """Return the table in columns; CPU-seconds, which vary, come last and unpadded."""
-        table = [HEADINGS, *(_cells(row) for row in self.rows)]
+        table = [[*COLUMNS], *(_cells(row) for row in self.rows)]
         columns = list(zip(*table, strict=True))
         widths = [*(max(map(len, column)) for column in columns[:-1]), 0]
         lines = (zip(row, widths, strict=True) for row in table)
@@ -51,7 +55,7 @@ class LeagueTable:
 
     def html(self) -> str:
         """Return the table as HTML, all text escaped, colours left to the page."""
-        lines = ["".join(f"<th>{html.escape(name)}</th>" for name in HEADINGS)]
+        lines = ["".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)]
         for row in self.rows:
             start, end = ("<strong>", "</strong>") if row.model == self.highlight else ("", "")
             cells = (f"<td>{start}{html.escape(cell)}{end}</td>" for cell in _cells(row))
@@ -59,14 +63,8 @@ class LeagueTable:
         return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        bundle = {
-            "text/html": self.html(),
-            "text/markdown": self.markdown(),
-            "text/plain": self.text(),
-        }
-        display(bundle, raw=True)
+        forms = {"html": self.html(), "markdown": self.markdown(), "plain": self.text()}
+        display.display({f"text/{form}": told for form, told in forms.items()}, raw=True)
 
 
 def league_table(rows: Sequence["LeagueRow"], *, highlight: str | None = None) -> LeagueTable:
@@ -80,24 +78,10 @@ def league_table(rows: Sequence["LeagueRow"], *, highlight: str | None = None) -
     return LeagueTable(tuple(sorted(rows, key=lambda row: row.bits_per_char)), highlight)
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _plain(cell: str) -> str:
     """Escape what Markdown would read as a column or as HTML."""
     return html.escape(cell, quote=False).replace("|", "\\|")
 
 
-def _cells(row: "LeagueRow") -> tuple[str, ...]:
-    """Write one row; CPU-seconds stand behind ≈, which marks what no run repeats exactly."""
-    return (
-        row.model,
-        f"{row.bits_per_char:.3f}",
-        f"{row.low:.3f} to {row.high:.3f}",
-        "—" if math.isnan(row.excess) else f"{row.excess:.3f}",
-        f"{row.parameters:,}",
-        f"{row.train_tokens:,}",
-        row.chapter,
-        f"≈ {row.cpu_seconds:.1f}" if row.cpu_seconds < 10 else f"≈ {row.cpu_seconds:.0f}",
-    )
+def _cells(row: "LeagueRow") -> list[str]:
+    return [write(row) for write in COLUMNS.values()]

@@ -7,15 +7,17 @@ that the notebook keeps no widget. With `LABKIT_STATIC=1` only the picture is sh
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anywidget
 import numpy as np
 import traitlets
+from IPython import display
 
 from labkit.notebook import is_static
-from labkit.viz.charts import curves
+from labkit.viz.charts import Array, curves
 from labkit.viz.picture import HEIGHT, PALETTE, WIDTH, Picture, blank, number
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ Row = tuple[float, float | None, float | None]
 """Place on the x axis, training loss, held-out loss; None where there is no finite number."""
 NAMES = ("training", "held out")
 AXES = {"step": "updates", "tokens": "tokens read", "cpu_seconds": "processor time, seconds"}
-SECONDS_BETWEEN_MESSAGES = 0.2
 
 
 def watch(
@@ -69,33 +70,26 @@ def _row(record: "Record", x: str, scale: float) -> Row:
 
 def _drawn(rows: Sequence[Row], title: str, x: str, y: str) -> Picture:
     """Draw rows as a picture whose words hold no number that is compared between machines."""
-    says = f"{title} ({y} against {x}): {_told(rows)}."
+    places, *losses = np.array(rows, dtype=float).reshape(-1, 3).T  # None becomes nan, a gap
+    series = {name: (places, loss) for name, loss in zip(NAMES, losses, strict=True)}
+    told = "; ".join(_describe(name, *points) for name, points in series.items())
+    says = f"{title} ({y} against {x}): {told}."
     if not rows:
         return Picture(blank(title, x, y), says)
-    places, *losses = np.array(rows, dtype=float).T  # None becomes nan, a gap
-    series = {name: (places, loss) for name, loss in zip(NAMES, losses, strict=True)}
     return curves(series, title=title, x=x, y=y, says=says)
 
 
-def _told(rows: Sequence[Row]) -> str:
-    """Say from where to where each loss went, and where it was lowest if that was before."""
-    training = [(row[0], row[1]) for row in rows if row[1] is not None]
-    held_out = [(row[0], row[2]) for row in rows if row[2] is not None]
-    told = []
-    for name, points in zip(NAMES, (training, held_out), strict=True):
-        if not points:
-            told.append(f"{name}: no finite loss was recorded")
-            continue
-        at, low = min(points, key=lambda point: point[1])
-        ends = f"{name} from ≈ {number(points[0][1])} to ≈ {number(points[-1][1])}"
-        before = low < points[-1][1]
-        told.append(ends + (f", lowest ≈ {number(low)} at ≈ {number(at)}" if before else ""))
-    return "; ".join(told)
+def _describe(name: str, places: Array, loss: Array) -> str:
+    """Say from where to where a loss went, and where it was lowest if that was before."""
+    finite = loss[np.isfinite(loss)]
+    if not finite.size:
+        return f"{name}: no finite loss was recorded"
+    at, low = places[np.nanargmin(loss)], finite.min()
+    ends = f"{name} from ≈ {number(finite[0])} to ≈ {number(finite[-1])}"
+    return ends + (f", lowest ≈ {number(low)} at ≈ {number(at)}" if low < finite[-1] else "")
 
 
 class _LossCurve(anywidget.AnyWidget):
-    """The widget; `live.js` draws it."""
-
     _esm = Path(__file__).with_name("live.js").read_text(encoding="utf-8")
     look = traitlets.Dict().tag(sync=True)
 
@@ -114,20 +108,19 @@ def _look(title: str, x: str, y: str) -> dict[str, Any]:
     }
 
 
+@dataclass
 class _Feed:
     """Appends rows by messages, at most five a second; what waits goes with the next one."""
 
-    def __init__(
-        self, send: Callable[[Mapping[str, Any]], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.send, self.clock = send, clock
-        self.waiting: list[Row] = []
-        self.sent = -math.inf
+    send: Callable[[Mapping[str, Any]], None]
+    clock: Callable[[], float] = time.monotonic
+    waiting: list[Row] = field(default_factory=list)
+    sent: float = -math.inf
 
     def add(self, row: Row) -> None:
         """Send a row now, or keep it until enough time has passed."""
         self.waiting.append(row)
-        if self.clock() - self.sent >= SECONDS_BETWEEN_MESSAGES:
+        if self.clock() - self.sent >= 0.2:
             self.send({"rows": self.waiting})
             self.waiting, self.sent = [], self.clock()
 
@@ -137,13 +130,10 @@ class _Shown:
 
     def __init__(self, title: str, x: str, y: str) -> None:
         self.widget: _LossCurve | None = None
-        if is_static():
-            return
-        from IPython.display import display
-
-        self.widget = _LossCurve(look=_look(title, x, y))
-        self.feed = _Feed(self.widget.send)
-        self.handle = display(self.widget, display_id=True)
+        if not is_static():
+            self.widget = _LossCurve(look=_look(title, x, y))
+            self.feed = _Feed(self.widget.send)
+            self.handle = display.display(self.widget, display_id=True)
 
     def add(self, row: Row) -> None:
         """Let the widget draw one more row."""
@@ -153,9 +143,7 @@ class _Shown:
     def finish(self, picture: Picture) -> None:
         """Put the picture in the widget's place and end the widget."""
         if self.widget is None:
-            from IPython.display import display
-
-            display(picture)
+            display.display(picture)
             return
         if self.handle is not None:
             self.handle.update(picture.bundle(), raw=True)

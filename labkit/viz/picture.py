@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+from IPython import display
 
 from labkit.notebook import is_static
 from labkit.viz.chromium import render_png
@@ -22,8 +23,6 @@ FAINT = "rgba(128, 128, 128, 0.28)"
 """Grid lines and the bar that gathers what is not shown."""
 PALETTE = ("#1f7fc4", "#d55e00", "#0a9069", "#b5639a", "#a17a00", "#7d73d6")
 """Told apart by colour-blind readers; at least 3 to 1 against white and against #111."""
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 
 FONT = (
     "system-ui, 'Helvetica Neue', Arial, 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', "
@@ -53,13 +52,11 @@ class Picture:
         return {"image/png": base64.b64encode(png).decode("ascii")} | text
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
         layout = self.figure.layout
         size = {"width": layout.width or WIDTH, "height": layout.height or HEIGHT}
         bundle = self.bundle()
         metadata = {"image/png": size} if "image/png" in bundle else {}
-        display(bundle, metadata=metadata, raw=True)
+        display.display(bundle, metadata=metadata, raw=True)
 
 
 def blank(title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:

@@ -14,20 +14,17 @@ UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One model in the timeline."""
+    """One model in the timeline, and the `source` of what is said about it.
+
+    `parameters` is None where its makers have not said; `context` says how many tokens it reads.
+    """
 
     name: str
-    """What it is called."""
     published: date
-    """The day it was published."""
     parameters: float | None
-    """Number of parameters; None where its makers have not said."""
     data: str
-    """What it was trained on."""
     context: str
-    """How many tokens it reads at once."""
     source: str
-    """Where the figures come from."""
 
 
 def size_name(parameters: float | None) -> str:
