@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.measure import Measurement, timed
-from labkit.tinyworld import TinyWorld
+from tinyworld import TinyWorld
 
 STORIES, ROUNDS = 1000, 5
 

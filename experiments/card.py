@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.readme import with_blocks
 from labkit.files import write_atomically
-from labkit.tinyworld import TinyWorld
+from tinyworld import TinyWorld
 
 CARD = Path(__file__).resolve().parents[1] / "datasets" / "tinyworld.md"
 NAMES = {"en": "English", "zh": "Chinese"}

@@ -18,9 +18,9 @@ from labkit.functional import attend_rotated
 from labkit.gpt import GPT, GPTConfig
 from labkit.model import LanguageModel
 from labkit.ngram import count_ngrams, kneser_ney
-from labkit.tinyworld import Story, TinyWorld
 from labkit.tokenizers import encode_documents
 from labkit.training import TrainConfig, train
+from tinyworld import Story, TinyWorld
 
 CONTEXT = 192
 """Tokens; the longest stories have about as many."""

@@ -18,9 +18,9 @@ from labkit.generation import generate
 from labkit.metrics import evaluate, ratio_interval
 from labkit.model import LanguageModel
 from labkit.ngram import add_k, count_ngrams, kneser_ney
-from labkit.tinyworld import Story, TinyWorld, Verdict
 from labkit.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, encode_documents
 from labkit.training import train
+from tinyworld import Story, TinyWorld, Verdict
 
 TRAIN_STORIES, VAL_STORIES, TEST_STORIES = 40_000, 300, 500
 WRITTEN = 300

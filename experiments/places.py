@@ -10,9 +10,9 @@ import torch
 
 from labkit.metrics import token_log_probs
 from labkit.model import LanguageModel
-from labkit.tinyworld import Story, TinyWorld
-from labkit.tinyworld.judge import grammar
 from labkit.tokenizers import Tokenizer
+from tinyworld import Story, TinyWorld
+from tinyworld.judge import grammar
 
 KINDS = ("first", "again", "inside", "other")
 """Names, places, things and adjectives at their first mention and when mentioned again; tokens

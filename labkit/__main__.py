@@ -125,8 +125,8 @@ def describe_data(name: str, edition: str | None) -> int:
 
 def write_tinyworld(chosen: argparse.Namespace) -> int:
     """Write stories of TinyWorld to a file and say how large it is."""
-    from labkit.tinyworld import TinyWorld
-    from labkit.tinyworld.tinyworld import write_corpus
+    from tinyworld import TinyWorld
+    from tinyworld.tinyworld import write_corpus
 
     path = chosen.out or Path(f"tinyworld-{chosen.language}-{chosen.split}.txt")
     world = TinyWorld.full(chosen.language)

@@ -22,8 +22,8 @@ from experiments.places import (
 )
 from labkit.metrics import evaluate
 from labkit.ngram import NGram, count_ngrams, kneser_ney
-from labkit.tinyworld import Story, TinyWorld
 from labkit.tokenizers import BPETokenizer, encode_documents
+from tinyworld import Story, TinyWorld
 
 PREFIX = "One cold morning, Leo was in the"
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.tinyworld import Limits, TinyWorld
-from labkit.tinyworld.judge import grammar
-from labkit.tinyworld.language import clear
-from labkit.tinyworld.lexicon import Slot, world
-from labkit.tinyworld.plan import Planner, parse_beat
-from labkit.tinyworld.process import (
+from tinyworld import Limits, TinyWorld
+from tinyworld.judge import grammar
+from tinyworld.language import clear
+from tinyworld.lexicon import Slot, world
+from tinyworld.plan import Planner, parse_beat
+from tinyworld.process import (
     END,
     Option,
     count_readings,
@@ -23,7 +23,7 @@ from labkit.tinyworld.process import (
     probability,
     readings,
 )
-from labkit.tinyworld.story import Teller
+from tinyworld.story import Teller
 
 LANGUAGES = ("en", "zh")
 FULL = {code: TinyWorld.full(code) for code in LANGUAGES}

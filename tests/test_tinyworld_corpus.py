@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from labkit.__main__ import main
-from labkit.tinyworld import Story, TinyWorld
-from labkit.tinyworld.tinyworld import is_new_combination, write_corpus
+from tinyworld import Story, TinyWorld
+from tinyworld.tinyworld import is_new_combination, write_corpus
 
 KINDS = ("ABC", "XY", "PQRS")
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.tinyworld import TinyWorld
-from labkit.tinyworld.lexicon import world
-from labkit.tinyworld.state import State
+from tinyworld import TinyWorld
+from tinyworld.lexicon import world
+from tinyworld.state import State
 
 EN, ZH = TinyWorld.full("en"), TinyWorld.full("zh")
 WORLDS = {"en": EN, "zh": ZH}

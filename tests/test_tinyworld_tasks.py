@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labkit.tinyworld import Limits, TinyWorld, tasks
-from labkit.tinyworld.judge import grammar
-from labkit.tinyworld.lexicon import LANGUAGES, read_table, world
-from labkit.tinyworld.state import State
-from labkit.tinyworld.tasks import Record, Task, follows, write_records
+from tinyworld import Limits, TinyWorld, tasks
+from tinyworld.judge import grammar
+from tinyworld.lexicon import LANGUAGES, read_table, world
+from tinyworld.state import State
+from tinyworld.tasks import Record, Task, follows, write_records
 
 WORLDS = {code: TinyWorld.full(code) for code in ("en", "zh")}
 OTHER = {"en": "zh", "zh": "en"}
@@ -458,5 +458,5 @@ def test_records_are_written_as_lines_of_json(code: str, tmp_path: Path) -> None
 
 
 def test_torch_is_not_needed() -> None:
-    code = "import sys, labkit.tinyworld.tasks; sys.exit('torch' in sys.modules)"
+    code = "import sys, tinyworld.tasks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

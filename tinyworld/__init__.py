@@ -13,8 +13,8 @@ whether it means something: grammatical, free of contradictions, and resolved.
 A tool, free in every chapter; chapter 46 is about what models learn of it.
 """
 
-from labkit.tinyworld.judge import Fault, Verdict
-from labkit.tinyworld.story import Limits
-from labkit.tinyworld.tinyworld import Entropy, Story, TinyWorld
+from tinyworld.judge import Fault, Verdict
+from tinyworld.story import Limits
+from tinyworld.tinyworld import Entropy, Story, TinyWorld
 
 __all__ = ["Entropy", "Fault", "Limits", "Story", "TinyWorld", "Verdict"]

@@ -8,10 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from labkit.tinyworld.grammar import Grammar, Reading
-from labkit.tinyworld.language import Language
-from labkit.tinyworld.lexicon import world
-from labkit.tinyworld.state import Missing, State
+from tinyworld.grammar import Grammar, Reading
+from tinyworld.language import Language
+from tinyworld.lexicon import world
+from tinyworld.state import Missing, State
 
 
 @dataclass(frozen=True)

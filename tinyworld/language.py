@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from labkit.tinyworld.lexicon import KINDS, LANGUAGES, Piece, compile_phrasing, read_table, world
+from tinyworld.lexicon import KINDS, LANGUAGES, Piece, compile_phrasing, read_table, world
 
 PRONOUN_SHARE = 0.7
 FULL_SHARE = 0.3

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from labkit.tinyworld.language import Language, capitalise, clear
-from labkit.tinyworld.lexicon import KINDS, THINGS, Piece, Slot, world
+from tinyworld.language import Language, capitalise, clear
+from tinyworld.lexicon import KINDS, THINGS, Piece, Slot, world
 
 LONGEST_SENTENCE = 400
 THEN = Slot("then", "")

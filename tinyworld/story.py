@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from labkit.tinyworld.language import Language, capitalise, clear
-from labkit.tinyworld.lexicon import KINDS, Piece, Slot, world
-from labkit.tinyworld.plan import Call, Plan, Planner
-from labkit.tinyworld.process import Option
+from tinyworld.language import Language, capitalise, clear
+from tinyworld.lexicon import KINDS, Piece, Slot, world
+from tinyworld.plan import Call, Plan, Planner
+from tinyworld.process import Option
 
 Bound = Mapping[str, str]
 """From roles to who and what fills them."""

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from labkit.files import write_atomically
-from labkit.tinyworld.judge import Fault, grammar, judge
-from labkit.tinyworld.language import capitalise
-from labkit.tinyworld.lexicon import KINDS, LANGUAGES, THINGS, compile_phrasing, read_table, world
-from labkit.tinyworld.state import State
-from labkit.tinyworld.tinyworld import Story, TinyWorld
+from tinyworld.judge import Fault, grammar, judge
+from tinyworld.language import capitalise
+from tinyworld.lexicon import KINDS, LANGUAGES, THINGS, compile_phrasing, read_table, world
+from tinyworld.state import State
+from tinyworld.tinyworld import Story, TinyWorld
 
 FADES = {"mend", "fetch", "direct", "admit", "sorry"}
 """Events that may change a feeling without a word about it: no feeling is asked for after one."""

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from labkit.tinyworld.lexicon import THINGS, Event, world
+from tinyworld.lexicon import THINGS, Event, world
 
 Missing = tuple[str, tuple[str, ...]]
 """What does not hold, and of whom: ("holds", ("mia", "kite"))."""

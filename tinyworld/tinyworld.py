@@ -13,12 +13,12 @@ from scipy import stats
 from tqdm.auto import tqdm
 
 from labkit.files import write_atomically
-from labkit.tinyworld import process
-from labkit.tinyworld.judge import Verdict, grammar, judge
-from labkit.tinyworld.lexicon import world
-from labkit.tinyworld.plan import Call
-from labkit.tinyworld.state import State
-from labkit.tinyworld.story import Bound, Limits, Node, Retelling, Teller
+from tinyworld import process
+from tinyworld.judge import Verdict, grammar, judge
+from tinyworld.lexicon import world
+from tinyworld.plan import Call
+from tinyworld.state import State
+from tinyworld.story import Bound, Limits, Node, Retelling, Teller
 
 SPLITS = ("train", "val", "test")
 
