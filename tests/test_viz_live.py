@@ -110,7 +110,7 @@ def test_records_are_consumed_one_by_one(
             yield each
 
     monkeypatch.setattr(
-        live._Shown, "add", lambda _, row: order.append(f"drawn {row[0]:g}"), raising=True
+        live._Shown, "add", lambda _, row, __: order.append(f"drawn {row[0]:g}"), raising=True
     )
     watch(training(), title="Falls")
     assert order == [f"{did} {at}" for at in (0, 10, 20) for did in ("trained", "drawn")]
@@ -164,11 +164,19 @@ def test_a_row_waits_for_the_next_message() -> None:
     times = iter([0.0, 0.0, 0.1, 0.3, 0.3])
     feed = live._Feed(sent.append, lambda: next(times))
     for i in range(3):
-        feed.add((i, 1.0, 1.0))
+        feed.add((i, 1.0, 1.0), f"step {i}", i / 2)
     assert sent == [
-        {"rows": [(0, 1.0, 1.0)]},
-        {"rows": [(1, 1.0, 1.0), (2, 1.0, 1.0)]},
+        {"rows": [(0, 1.0, 1.0)], "says": "step 0", "done": 0.0},
+        {"rows": [(1, 1.0, 1.0), (2, 1.0, 1.0)], "says": "step 2", "done": 1.0},
     ]
+
+
+def test_a_record_says_its_pace_and_what_is_left() -> None:
+    assert str(RUN[0]) == "step 0 of 20: held-out loss 4.000 nats per token"
+    assert str(RUN[1]) == (
+        "step 10 of 20: training loss 3.000, held-out loss 2.000 nats per token, "
+        "400 tokens/s, 2 s left"
+    )
 
 
 def test_the_widget_is_as_large_as_the_picture_that_takes_its_place() -> None:

@@ -118,15 +118,34 @@ function draw(svg, look, rows) {
   svg.setAttribute("aria-label", `${look.title} (${look.y} against ${look.x}): ${state}`);
 }
 
+// A bar for how far training is, and its pace in words. A screen reader hears the curve's label.
+function makeStatus(el) {
+  const place = document.createElement("div");
+  place.style = `font: 13px ${FONT}; color: ${TEXT}; display: flex; gap: 10px; align-items: center`;
+  const bar = document.createElement("progress");
+  bar.setAttribute("aria-label", "share of the updates that are made");
+  const words = document.createElement("span");
+  place.append(bar, words);
+  place.hidden = true;
+  el.append(place);
+  return ({ says, done }) => {
+    place.hidden = !says;
+    bar.value = done ?? 0;
+    words.textContent = says ?? "";
+  };
+}
+
 // One call per widget. Messages may come before there is anything to draw on, so rows are kept
 // here and every view draws them all.
 export default () => {
   const rows = [];
+  let status = {};
   const views = new Set();
   return {
     initialize({ model }) {
       model.on("msg:custom", (message) => {
         rows.push(...message.rows);
+        status = message;
         for (const redraw of views) redraw();
       });
     },
@@ -138,7 +157,11 @@ export default () => {
         viewBox: `0 0 ${look.width} ${look.height}`,
         style: `${style}; max-width: ${look.width}px; font: 14px ${FONT}; fill: ${TEXT}`,
       });
-      const redraw = () => draw(svg, look, rows);
+      const tell = makeStatus(el);
+      const redraw = () => {
+        draw(svg, look, rows);
+        tell(status);
+      };
       views.add(redraw);
       redraw();
       return () => views.delete(redraw);

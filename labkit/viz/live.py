@@ -53,7 +53,7 @@ def watch(
         for record in records:
             seen.append(record)
             rows.append(_row(record, x, scale))
-            show.add(rows[-1])
+            show.add(rows[-1], record)
     finally:
         show.finish(_drawn(rows, title, AXES[x], y))
     return seen
@@ -117,11 +117,11 @@ class _Feed:
     waiting: list[Row] = field(default_factory=list)
     sent: float = -math.inf
 
-    def add(self, row: Row) -> None:
-        """Send a row now, or keep it until enough time has passed."""
+    def add(self, row: Row, says: str = "", done: float = 0.0) -> None:
+        """Send a row now, with where training stands, or keep it until enough time has passed."""
         self.waiting.append(row)
         if self.clock() - self.sent >= 0.2:
-            self.send({"rows": self.waiting})
+            self.send({"rows": self.waiting, "says": says, "done": done})
             self.waiting, self.sent = [], self.clock()
 
 
@@ -135,10 +135,10 @@ class _Shown:
             self.feed = _Feed(self.widget.send)
             self.handle = display.display(self.widget, display_id=True)
 
-    def add(self, row: Row) -> None:
-        """Let the widget draw one more row."""
+    def add(self, row: Row, record: "Record") -> None:
+        """Let the widget draw one more row, and say how fast it goes and how long it will take."""
         if self.widget is not None:
-            self.feed.add(row)
+            self.feed.add(row, str(record), record.step / record.max_steps)
 
     def finish(self, picture: Picture) -> None:
         """Put the picture in the widget's place and end the widget."""

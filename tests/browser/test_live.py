@@ -26,8 +26,8 @@ MAKE = """async ({script, look}) => {
   const heard = [];
   const model = {get: name => ({look})[name], on: (event, handler) => heard.push([event, handler])};
   widget.initialize({model});
-  window.say = rows => heard.filter(([event]) => event === "msg:custom")
-    .forEach(([, handler]) => handler({rows}));
+  window.say = (rows, more = {}) => heard.filter(([event]) => event === "msg:custom")
+    .forEach(([, handler]) => handler({rows, ...more}));
   window.show = () => {
     const el = document.createElement("div");
     document.body.append(el);
@@ -203,6 +203,16 @@ def test_text_takes_the_colour_of_the_theme(page: Page) -> None:
     assert colours == ["rgb(1, 2, 3)", "rgb(250, 251, 252)"]
 
 
+def test_pace_and_progress_stand_below_the_curve(page: Page) -> None:
+    page.evaluate("() => window.show()")
+    status = "() => { const bar = document.querySelector('progress');"
+    status += " return [bar.parentElement.hidden, bar.value, bar.parentElement.textContent]; }"
+    assert page.evaluate(status) == [True, 0, ""]
+    said = "step 5 of <b>20</b>: 900 tokens/s, 3 s left"
+    page.evaluate("said => window.say([[5, 2, 3]], {says: said, done: 0.25})", said)
+    assert page.evaluate(status) == [False, 0.25, said]
+
+
 TRAINING = """import time
 import torch
 from labkit import viz
@@ -227,6 +237,8 @@ NOTE_THE_MOST = """setInterval(() => {
   const points = svg ? svg.querySelectorAll('rect').length : 0;
   if (points >= (window.mostPoints ?? 0)) window.mostPoints = points;
   if (points > 0) window.lastName = svg.getAttribute('aria-label');
+  const bar = document.querySelector('.jp-OutputArea progress');
+  if (bar?.value > 0) window.pace = bar.parentElement.textContent;
 }, 50)"""
 
 
@@ -241,7 +253,9 @@ def test_a_cell_that_trains_shows_its_curve(browser: Page, tmp_path: Path) -> No
     browser.add_init_script(NOTE_THE_MOST)
     with jupyterlab(work, home) as address:
         visit = run_all(browser, address, "training.ipynb")
-        most, name = browser.evaluate("() => [window.mostPoints, window.lastName]")
+        most, name, pace = browser.evaluate(
+            "() => [window.mostPoints, window.lastName, window.pace]"
+        )
     assert visit.errors() == []
     assert visit.console_errors == []
     assert visit.left_the_machine == []
@@ -249,6 +263,7 @@ def test_a_cell_that_trains_shows_its_curve(browser: Page, tmp_path: Path) -> No
     assert visit.cells[1]["outputs"][0]["data"]["text/plain"] == "11"
     assert most == 11
     assert name.startswith("Twenty steps (loss, nats per token against updates): training ")
+    assert re.fullmatch(r"step \d+ of 20: training loss .* [\d,]+ tokens/s, \d+ s left", pace)
     kinds = {kind for output in visit.cells[0]["outputs"] for kind in output["data"]}
     assert "application/vnd.plotly.v1+json" in kinds
     assert not any("widget" in kind for kind in kinds)  # which no later reader could open
