@@ -1,9 +1,9 @@
-"""The command `labkit`: `lab`, `doctor`, `reader`, `data` and `train`."""
+"""The command `labkit`: `lab`, `doctor`, `reader`, `data`, `train` and `export`."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from workbench.reader import Action, ReaderError, make_reader_edition
@@ -15,18 +15,16 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0, or 1 after one sentence on stderr."""
     chosen, extra = parse(arguments)
+    commands: dict[str, Callable[[], int]] = {
+        "lab": lambda: lab(ROOT, extra),
+        "doctor": lambda: doctor(ROOT),
+        "reader": lambda: reader(ROOT),
+        "data": lambda: data(chosen),
+        "train": lambda: train(chosen.recipe, chosen.out, chosen.tensorboard, extra),
+        "export": lambda: export(chosen.run, chosen.out),
+    }
     try:
-        if chosen.command == "lab":
-            return lab(ROOT, extra)
-        if chosen.command == "reader":
-            return reader(ROOT)
-        if chosen.command == "data":
-            return data(chosen)
-        if chosen.command == "train":
-            return train(chosen.recipe, chosen.out, chosen.tensorboard, extra)
-        from workbench.doctor import report
-
-        return report(ROOT)
+        return commands[chosen.command]()
     except BrokenPipeError:  # whoever read the output, such as `head`, has enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (Python closes it)
         return 1
@@ -47,6 +45,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     training.add_argument("recipe")
     training.add_argument("--out", type=Path)
     training.add_argument("--tensorboard", action="store_true")
+    exporting = commands.add_parser("export", help="write a run's best model for transformers")
+    exporting.add_argument("run", type=Path)
+    exporting.add_argument("--out", type=Path, required=True)
     data = commands.add_parser("data", help="describe, write or prepare texts to learn from")
     data.add_argument(
         "name", metavar="NAME", help='such as "shakespeare"; "tinyworld" or "prepare" write one'
@@ -95,6 +96,13 @@ def lab(root: Path, extra: Sequence[str]) -> int:
         return start_lab(root / "work", extra)
     except OSError as error:
         return fail(error)
+
+
+def doctor(root: Path) -> int:
+    """Say what is wrong with this machine."""
+    from workbench.doctor import report
+
+    return report(root)
 
 
 def data(chosen: argparse.Namespace) -> int:
@@ -184,6 +192,18 @@ def train(name: str, out: Path | None, tensorboard: bool, settings: Sequence[str
         return 130
     except (DatasetError, FloatingPointError, OSError, ValueError) as error:
         return fail(error)
+    return 0
+
+
+def export(run: Path, out: Path) -> int:
+    """Write the best model of a run as transformers reads it."""
+    from labkit.export import export_run
+
+    try:
+        best = export_run(run, out)
+    except (OSError, ValueError) as error:
+        return fail(error)
+    print(f"{out}: the model of {best}, its tokenizer and a card, for transformers")
     return 0
 
 

@@ -1,19 +1,44 @@
 """Models and tokenizers in the form that transformers reads, and GPT-2's weights from the Hub."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tokenizers as hf
 
-from labkit.checkpoints import from_hugging_face, to_hugging_face
+from labkit.checkpoints import from_hugging_face, load_checkpoint, to_hugging_face
+from labkit.datasets.shards import TOKENIZER
 from labkit.files import write_atomically
 from labkit.gpt import GPT
-from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
+from labkit.tokenizers import (
+    BPETokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    load_tokenizer,
+)
+from labkit.training.recipe import SETTINGS
+from labkit.training.run import LOG, Run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 END = "<|endoftext|>"
+CARD = """# A GPT of {n_parameters:,} parameters, trained with labkit
+
+`AutoModelForCausalLM` and `AutoTokenizer` of transformers load this folder.
+
+At step {step:,} of {max_steps:,} it had read {tokens:,} tokens, repeats counted, and its loss on
+held-out text was {val_loss:.4f} nats per token, after {cpu_seconds:.0f} CPU-seconds.
+
+It was trained with `labkit train run.toml --out FOLDER` and these settings:
+
+```toml
+{settings}```
+
+Limits: it continues text like the text it was trained on and knows nothing else. It states what is
+false as fluently as what is true. It was not tuned to follow instructions or to refuse any.
+"""
 
 
 def tokenizer_to_hugging_face(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
@@ -68,6 +93,21 @@ def export(model: GPT, tokenizer: Tokenizer, folder: Path, *, card: str) -> None
     tokenizer_to_hugging_face(tokenizer).save_pretrained(folder)
     theirs.save_pretrained(folder)
     write_atomically(folder / "README.md", card)
+
+
+def export_run(run_folder: Path, folder: Path) -> Path:
+    """Export the best checkpoint of a run, with a model card; return the checkpoint.
+
+    Raises FileNotFoundError without a run there, and what `export` raises.
+    """
+    best = Run(run_folder).best()
+    settings = (run_folder / SETTINGS).read_text(encoding="utf-8")
+    log = [json.loads(line) for line in (run_folder / LOG).read_text("utf-8").splitlines()]
+    record = next(row for row in log if row["step"] == int(best.name.removeprefix("step-")))
+    model = load_checkpoint(best)
+    card = CARD.format(settings=settings, n_parameters=model.n_parameters, **record)
+    export(model, load_tokenizer(run_folder / TOKENIZER), folder, card=card)
+    return best
 
 
 def from_hub(name: str = "gpt2") -> GPT:

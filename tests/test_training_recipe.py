@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from labkit.__main__ import main
 from labkit.checkpoints import load_checkpoint
@@ -125,6 +126,16 @@ def test_the_command_trains_says_so_and_goes_on(
     assert evaluate(model, tokenizer, [held_out]).bits_per_char == pytest.approx(bits, abs=0.4)
     assert main(["train", str(folder)]) == 0
     assert capsys.readouterr().out.splitlines() == said[3:]
+    assert main(["export", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert f"the model of {Run(folder).best()}, its tokenizer and a card" in capsys.readouterr().out
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    ids = AutoTokenizer.from_pretrained(tmp_path / "out")("the cat", return_tensors="pt").input_ids
+    torch.testing.assert_close(theirs(ids).logits, model(ids), rtol=0, atol=1e-5)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"{model.n_parameters:,} parameters" in card
+    assert (folder / "run.toml").read_text() in card
+    assert main(["export", str(tmp_path), "--out", str(tmp_path / "none")]) == 1
+    assert "got no checkpoint there" in capsys.readouterr().err
     assert main(["train", str(folder), "--learning-rate", "0.5"]) == 1
     assert "go on with learning_rate 0.004, as in" in capsys.readouterr().err
     assert read_recipe(str(folder)).learning_rate == 0.004
