@@ -90,6 +90,7 @@ def write_checkpoint(
     if training is not None:
         numbers, tensors = training
         saved["training"] = {**numbers, "tensors": _write(folder, "training", tensors)}
+    saved["digest"] = _digest(saved)
     write_atomically(folder / CONFIG, json.dumps(saved, indent=1) + "\n")
     for name in former - _files(saved):
         (folder / name).unlink(missing_ok=True)
@@ -123,6 +124,12 @@ def read_training(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict
         _read_tensors(folder, name) for name in (saved["weights"], saved["training"]["tensors"])
     )
     return saved, weights, tensors
+
+
+def _digest(saved: Mapping[str, Any]) -> str:
+    """Return a digest of all that a configuration says besides it."""
+    rest = {name: value for name, value in saved.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8")).hexdigest()[:16]
 
 
 def _files(saved: Mapping[str, Any]) -> set[str]:
@@ -160,6 +167,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"expected {CONFIG} in {folder} to be one that save_checkpoint wrote, "
             f"got {type(error).__name__}: {error}; choose another folder"
         ) from error
+    if saved.get("digest") != _digest(saved):
+        raise ValueError(
+            f"expected {CONFIG} in {folder} as it was saved, got a changed one; "
+            "choose another folder"
+        )
     if strange:
         raise ValueError(
             f"expected {CONFIG} in {folder} to name its file of weights, got {strange[0]!r}; "

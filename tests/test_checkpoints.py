@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,7 @@ def edit_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
     path = folder / "config.json"
     saved = json.loads(path.read_text(encoding="utf-8"))
     change(saved)
+    saved["digest"] = labkit.checkpoints._digest(saved)
     path.write_text(json.dumps(saved), encoding="utf-8")
 
 
@@ -229,6 +231,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "another depth": (
         lambda f: edit_config(f, lambda s: s["model"].update(n_layers=9)),
         "that fit config.json",
+    ),
+    "a changed digest": (
+        lambda f: (f / "config.json").write_text(
+            re.sub(r'"digest": "\w', '"digest": "-', (f / "config.json").read_text())
+        ),
+        "as it was saved, got a changed one",
     ),
     "no name of weights": (lambda f: edit_config(f, lambda s: s.pop("weights")), "weights"),
     "a path of weights": (

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from labkit.checkpoints import load_checkpoint
-from labkit.training import Interrupted, Run, TrainConfig, train
+from labkit.training import Interrupted, Run, TrainConfig, loop, train
 from tests.long_run import EVERYTHING, PLAIN, new_model, text
 
 COMMAND = [sys.executable, "-m", "tests.long_run", "--everything"]
@@ -268,3 +268,24 @@ def test_a_model_without_a_configuration_is_refused(tmp_path: Path) -> None:
         Run(tmp_path, keep=0)
     with pytest.raises(FileNotFoundError, match="got no checkpoint there"):
         Run(tmp_path).best()
+
+
+@pytest.mark.parametrize("moment", ["evaluate", "save"])
+def test_an_interrupt_between_updates_is_not_lost(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path)
+    place, name = (run, "save") if moment == "save" else (loop, "evaluate")
+    normal = getattr(place, name)
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return normal(*arguments)
+
+    monkeypatch.setattr(place, name, interrupted)
+    with pytest.raises(Interrupted, match="stopped, saved at step 0 in"):
+        list(train(new_model(0.1), text(), text(), SHORT, run=run))
+    assert [record["step"] for record in log_of(tmp_path)] == [0]
+    monkeypatch.undo()
+    assert [record.step for record in train_on(tmp_path / "other")] == [0, 7, 14, 20]
+    assert [record["step"] for record in log_of(finished(tmp_path))] == [0, 7, 14, 20]

@@ -48,15 +48,15 @@ def train(
         with postponed(run is not None) as asked:
             if is_over(state):
                 break
-            try:
-                train_to_evaluation(state, batches, asked)
-            except Interrupted:
-                assert run is not None
-                raise Interrupted(f"stopped, {run.save(state)}") from None
-            record = evaluate(state, batches)
+            stopped = not train_to_evaluation(state, batches, asked)
+            record = None if stopped else evaluate(state, batches)
             if run is not None:
-                run.log(record)
-                run.save(state)
+                if record is not None:
+                    run.log(record)
+                saved = run.save(state)
+                if stopped or anyone(asked(), state.device):
+                    raise Interrupted(f"stopped, {saved}")
+        assert record is not None
         yield record
     state.finish()
 
@@ -74,16 +74,16 @@ def is_last(state: State) -> bool:
     return state.step >= state.config.max_steps or anyone(used, state.device)
 
 
-def train_to_evaluation(state: State, batches: Batches, asked: Callable[[], bool]) -> None:
-    """Make updates until an evaluation is due; raise Interrupted after one if that was asked."""
+def train_to_evaluation(state: State, batches: Batches, asked: Callable[[], bool]) -> bool:
+    """Make updates until an evaluation is due; return False if one was the last that was wanted."""
     while True:
         fresh = state.step != state.numbers["recorded_at"]
         if fresh and (state.step % state.config.evaluate_every == 0 or is_last(state)):
-            return
+            return True
         update(state, batches.draw(state.order))
         state.tick()
         if anyone(asked(), state.device):
-            raise Interrupted
+            return False
 
 
 def update(state: State, batch: Batch) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from labkit.datasets import load
@@ -87,13 +88,8 @@ class Prepared:
     tokenizer: Tokenizer
     train_ids: Tokens
     val_ids: Tokens
-    val_chars: int
-    """Characters of the held-out text, the end of each document counted as one."""
-
-    @property
-    def tokens_per_char(self) -> float:
-        """Tokens that a character of the held-out text takes on average."""
-        return len(self.val_ids) / self.val_chars
+    tokens_per_char: float
+    """Tokens that a character of the held-out text takes, the end of a document being one."""
 
 
 def prepare_recipe(recipe: Recipe) -> Prepared:
@@ -105,11 +101,13 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
     if path.is_dir():
         tokenizer = load_tokenizer(path / TOKENIZER)
         train_shards, val_shards = open_shards(path)
-        held_out = val_shards.take(torch.arange(len(val_shards)).numpy())
-        ends = int((held_out == tokenizer.end).sum())
-        chars = len(tokenizer.decode(held_out.tolist())) + ends
+        sample = val_shards.take(np.arange(min(len(val_shards), 10**6)))
+        n_chars = len(tokenizer.decode(sample)) + int((sample == tokenizer.end).sum())
         return Prepared(
-            tokenizer=tokenizer, train_ids=train_shards, val_ids=val_shards, val_chars=chars
+            tokenizer=tokenizer,
+            train_ids=train_shards,
+            val_ids=val_shards,
+            tokens_per_char=len(sample) / n_chars,
         )
     train_texts, val_texts = _texts(recipe.data)
     tokenizer = (
@@ -124,7 +122,7 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
         tokenizer=tokenizer,
         train_ids=train_ids,
         val_ids=val_ids,
-        val_chars=sum(len(text) + 1 for text in val_texts),
+        tokens_per_char=len(val_ids) / sum(len(text) + 1 for text in val_texts),
     )
 
 

@@ -1,5 +1,6 @@
 """Everything that changes while a model is trained, and how it is written down and read again."""
 
+import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -115,7 +116,7 @@ class State:
     def finish(self) -> None:
         """Leave the weights to use in the model: the best ones with patience, else the average."""
         self._swap()
-        if self.config.patience:
+        if self.config.patience and self.numbers["best_loss"] < math.inf:
             self.set_weights(self.best)
 
     def tensors(self) -> Tensors:
