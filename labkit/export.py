@@ -110,7 +110,7 @@ def export_run(run_folder: Path, folder: Path) -> Path:
     return best
 
 
-def from_hub(name: str = "gpt2") -> GPT:
+def from_transformers(name: str = "gpt2") -> GPT:
     """Return our GPT with the weights of a GPT-2 on the Hugging Face Hub.
 
     Raises ConnectionError where the Hub cannot be reached and nothing is cached.

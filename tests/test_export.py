@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from labkit.export import END, export, from_hub, tokenizer_to_hugging_face
+from labkit.export import END, export, from_transformers, tokenizer_to_hugging_face
 from labkit.functional import attend_rotated
 from labkit.gpt import GPT, GPTConfig
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
@@ -67,4 +67,4 @@ def test_a_model_of_another_shape_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_where_the_hub_is_out_of_reach_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ConnectionError, match="find labkit/no-such-model on the Hugging Face Hub"):
-        from_hub("labkit/no-such-model")
+        from_transformers("labkit/no-such-model")
