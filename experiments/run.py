@@ -27,6 +27,7 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "league": league_rows,
     "gpt_training": gpt.training_rows,
     "block": block.block_rows,
+    "block_checks": block.check_rows,
     "tinyshakespeare": counting.tinyshakespeare_rows,
     "league_tinyworld": meaning.league_rows,
     "meaning": learning.meaning_rows,
