@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import counting, gpt, learning, meaning
+from experiments import block, counting, gpt, learning, meaning
 from labkit.datasets import DatasetError
 from labkit.recorded import write_recording
 
@@ -26,6 +26,8 @@ def league_rows(quick: bool = False) -> Iterator[counting.Row]:
 EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "league": league_rows,
     "gpt_training": gpt.training_rows,
+    "block": block.block_rows,
+    "block_checks": block.check_rows,
     "tinyshakespeare": counting.tinyshakespeare_rows,
     "league_tinyworld": meaning.league_rows,
     "meaning": learning.meaning_rows,

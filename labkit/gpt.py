@@ -2,7 +2,7 @@
 
 B batch, T time, D model width, H heads, K head width, V vocabulary, F hidden width. The modules own
 weights and call `labkit.functional`; they do not train, write or save themselves.
-Source: Radford et al. 2019, section 2.3. Built in notebook 33.
+Source: Radford et al. 2019, section 2.3. Built in notebooks 32 and 33.
 """
 
 import math
