@@ -208,4 +208,7 @@ def export(run: Path, out: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if "labkit.training.distributed" in sys.modules:
+        sys.modules["labkit.training.distributed"].leave(code)
+    sys.exit(code)

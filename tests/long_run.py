@@ -11,7 +11,7 @@ from torch import Tensor
 
 from labkit.gpt import GPT, GPTConfig
 from labkit.training import Interrupted, Run, TrainConfig, train
-from labkit.training.distributed import joined, my_rank
+from labkit.training.distributed import joined, leave, my_rank
 
 EVERYTHING = TrainConfig(
     max_steps=300,
@@ -74,3 +74,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave(0)
