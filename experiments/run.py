@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import block, counting, gpt, learning, meaning
+from experiments import block, counting, gpt, learning, meaning, pretraining
 from labkit.datasets import DatasetError
 from labkit.recorded import write_recording
 
@@ -35,6 +35,8 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "meaning_long": learning.longest_rows,
     "meaning_places": learning.places_rows,
     "meaning_sweeps": learning.sweep_rows,
+    "pretraining": pretraining.table_rows,
+    "pretraining_rates": pretraining.rates_rows,
 }
 
 
