@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ from tests.long_run import EVERYTHING, PLAIN, new_model, text
 
 COMMAND = [sys.executable, "-m", "tests.long_run", "--everything"]
 SHORT = replace(EVERYTHING, max_steps=20)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Calculate here as the processes do that are started: with one thread, so that bits agree."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
 
 
 def start(folder: Path, *more: str) -> "subprocess.Popen[str]":

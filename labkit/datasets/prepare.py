@@ -89,7 +89,12 @@ class HubSource:
         yield from (text for text in rows[stretch * self.stretch_rows : end]["text"] if text)
 
     def _rows(self) -> Any:
-        library = importlib.import_module("datasets")  # mypy would take our folder for it
+        library = importlib.import_module("datasets")  # without it, our folder of that name
+        if not hasattr(library, "load_dataset"):
+            raise ValueError(
+                f"expected the library `datasets` to read {self.name}, got none: "
+                "pip install datasets"
+            )
         return library.load_dataset(self.name, split="train")
 
 
