@@ -174,11 +174,11 @@ def at_rate(recipe: TrainConfig, rate: float) -> TrainConfig:
     return replace(recipe, learning_rate=rate, final_learning_rate=rate / 10)
 
 
-Run = tuple[str, str, dict[str, int], TrainConfig]
+Trial = tuple[str, str, dict[str, int], TrainConfig]
 """Stack, variant, sizes, recipe."""
 
 
-def all_runs() -> Iterator[Run]:
+def all_runs() -> Iterator[Trial]:
     """Yield every run of the experiment, the quick one first."""
     for seed in SEEDS:
         for name in (name for name in VARIANTS if name not in FEWER_ROTARY):
@@ -190,7 +190,7 @@ def all_runs() -> Iterator[Run]:
                 yield "deep", name, DEEP, at_rate(replace(DEEP_RECIPE, seed=seed), rate)
 
 
-def check_runs() -> Iterator[Run]:
+def check_runs() -> Iterator[Trial]:
     """Yield the runs that two results of the others ask for: fewer heads, a slower post-norm."""
     for seed in SEEDS:
         for name in FEWER_ROTARY:
@@ -208,7 +208,7 @@ def check_rows(quick: bool = False) -> Iterator[Row]:
     yield from rows_of(check_runs(), quick)
 
 
-def rows_of(runs: Iterator[Run], quick: bool) -> Iterator[Row]:
+def rows_of(runs: Iterator[Trial], quick: bool) -> Iterator[Row]:
     """Record every evaluation; quickly, the first run's first one after the start."""
     vocab_size, train_ids, val_ids = characters()
     wanted = True

@@ -21,9 +21,9 @@ from labkit.functional import attend_rotated
 from labkit.gpt import GPT, GPTConfig
 from labkit.metrics import evaluate, token_log_probs
 from labkit.model import LanguageModel
-from labkit.tinyworld import Story, TinyWorld
 from labkit.tokenizers import BPETokenizer, encode_documents
 from labkit.training import TrainConfig, train
+from tinyworld import Story, TinyWorld
 
 SMALL, LARGE, HELD_OUT = 50, 2000, 100
 """Stories of the tiny text, of the large one, and for each measurement."""

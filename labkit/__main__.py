@@ -159,6 +159,9 @@ def prepare(chosen: argparse.Namespace) -> int:
         left = stretches_left(chosen.source, chosen.out, **sizes)
         for _ in tqdm(left, total=next(left), unit="stretch"):
             pass
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on")
+        return 130
     except (OSError, ValueError) as error:
         return fail(error)
     print(f"{chosen.out}: all stretches of {chosen.source} are prepared")
@@ -173,7 +176,7 @@ def train(name: str, out: Path | None, tensorboard: bool, settings: Sequence[str
 
     from labkit.datasets import DatasetError
     from labkit.training.distributed import joined, my_rank
-    from labkit.training.recipe import Recipe, read_recipe, run_recipe
+    from labkit.training.recipe import Recipe, how_to_go_on, read_recipe, run_recipe
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = out or Path(name)
@@ -188,7 +191,7 @@ def train(name: str, out: Path | None, tensorboard: bool, settings: Sequence[str
                 if my_rank() == 0:
                     print(said, flush=True)
     except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt or f'stopped; `labkit train {folder}` goes on'}")
+        print(f"\n{interrupt or f'stopped; {how_to_go_on(folder)}'}")
         return 130
     except (DatasetError, FloatingPointError, OSError, ValueError) as error:
         return fail(error)

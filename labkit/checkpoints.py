@@ -1,8 +1,9 @@
 """Saving a GPT as safetensors and JSON, and exchanging weights with Hugging Face's GPT-2.
 
-Nothing is ever unpickled. A checkpoint is a folder with `config.json` and one file of weights that
-is named after its content, `model-0123456789abcdef.safetensors`: so damage is noticed, and a new
-checkpoint takes the place of an old one in a single step, when `config.json` is replaced.
+Nothing is ever unpickled. A checkpoint is a folder with `config.json` and a file of weights that is
+named after its content, `model-0123456789abcdef.safetensors`; a training run adds one with what it
+needs to go on, `training-….safetensors`. So damage is noticed (`config.json` has its own digest),
+and a new checkpoint takes the place of an old one in one step, when `config.json` is replaced.
 """
 
 import contextlib
@@ -151,7 +152,7 @@ def _read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
     if _file_name(name.partition("-")[0], data) != name:
         raise ValueError(f"expected {name} in {folder} as it was saved, got a damaged file")
     try:
-        return safetensors.torch.load(data)
+        return dict(sorted(safetensors.torch.load(data).items()))  # its own order varies
     except safetensors.SafetensorError as error:
         raise ValueError(f"expected {name} in {folder} to hold tensors: {error}") from error
 

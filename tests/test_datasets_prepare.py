@@ -91,6 +91,23 @@ def test_a_jsonl_file_gives_its_field_text(tmp_path: Path) -> None:
     assert sorted(train + val) == sorted(texts)
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("docs.jsonl", b'{"words": "one"}', r'JSON with a field "text" on each line of .*docs'),
+        ("docs.jsonl", b"one", r'JSON with a field "text".*got b\'one'),
+        ("docs.jsonl", b"[1]", r'JSON with a field "text".*mend or drop it'),
+        ("lines.txt", b"caf\xe9", r"expected UTF-8 on each line of .*lines\.txt, got b'caf"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_shown(
+    name: str, line: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(line + b"\n")
+    with pytest.raises(ValueError, match=message):
+        list(prepare(str(tmp_path / name), tmp_path / "out", vocab_size=300))
+
+
 def test_a_dataset_that_hugging_faces_library_reads(tmp_path: Path) -> None:
     if importlib.util.find_spec("datasets.load") is None:  # our folder has the library's name
         with pytest.raises(ValueError, match="pip install datasets"):
@@ -129,6 +146,9 @@ def test_another_source_or_vocabulary_is_refused(tmp_path: Path) -> None:
     list(prepare(str(path), tmp_path / "out", vocab_size=300))
     with pytest.raises(ValueError, match=r"'vocab_size': 300.*'vocab_size': 301.*use another one"):
         list(prepare(str(path), tmp_path / "out", vocab_size=301))
+    path.write_text(path.read_text() + "one more\n")
+    with pytest.raises(ValueError, match=r"'size': \d+.*use another one"):
+        list(prepare(str(path), tmp_path / "out", vocab_size=300))
     with pytest.raises(FileNotFoundError, match="a file of lines or hf:NAME, got 'nothing'"):
         open_source("nothing")
     with pytest.raises(ValueError, match=r"got no about\.json in"):

@@ -143,21 +143,27 @@ def test_half_precision_learns_and_weights_stay_whole() -> None:
     assert losses["bf16"] != losses["fp32"]
 
 
-@pytest.mark.parametrize(("slow", "chosen"), [("bf16", "fp32"), ("fp32", "bf16")])
-def test_the_faster_precision_is_chosen(slow: str, chosen: str) -> None:
-    class Slow(nn.Module):
-        """A model that does more work in one of the two."""
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "chosen"), [(1.0, 0.8, "bf16"), (1.0, 0.95, "fp32"), (1.0, 3.0, "fp32")]
+)
+def test_the_clearly_faster_precision_is_chosen(
+    fp32: float, bf16: float, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("labkit.training.precision.time.perf_counter", lambda: now[0])
+
+    class Timed(nn.Module):
+        """A model that takes as long as the test says."""
 
         def __init__(self) -> None:
             super().__init__()
             self.logits = nn.Parameter(torch.zeros(40, 40))
 
         def forward(self, ids: Tensor) -> Tensor:
-            if torch.is_autocast_enabled("cpu") == (slow == "bf16"):
-                torch.randn(700, 700) @ torch.randn(700, 700)
-            return self.logits[ids]
+            now[0] += bf16 if torch.is_autocast_enabled("cpu") else fp32
+            return self.logits[ids] + torch.rand(1)
 
-    model, state = Slow(), torch.random.get_rng_state()
+    model, state = Timed(), torch.random.get_rng_state()
     ids = text()[:32].view(2, 16)
     assert faster_precision(model, ids, ids) == chosen
     assert model.logits.grad is None

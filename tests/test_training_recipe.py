@@ -24,7 +24,6 @@ from labkit.tokenizers import CharTokenizer, load_tokenizer
 from labkit.training import Run
 from labkit.training.recipe import (
     PRESETS,
-    Recipe,
     new_model,
     prepare_recipe,
     read_recipe,
@@ -198,8 +197,3 @@ def test_tensorboard_gets_the_curves(text_file: str, tmp_path: Path) -> None:
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("val_loss")] == [0, 10, 20]
-
-
-def test_a_recipe_holds_every_setting_of_training() -> None:
-    assert isinstance(read_recipe("laptop"), Recipe)
-    assert read_recipe("laptop").schedule == "cosine"

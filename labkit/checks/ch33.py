@@ -11,32 +11,6 @@ from labkit.checks import Exercise
 from labkit.gpt import GPTConfig
 
 
-def _vectors(rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    for width in (2, 3, 8, 33):
-        x = torch.tensor(rng.normal(3, 2, (4, width)))
-        yield x, torch.tensor(rng.normal(1, 0.5, width)), torch.tensor(rng.normal(0, 1, width))
-
-
-def _layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    centred = x - x.mean(dim=-1, keepdim=True)
-    return weight * centred / (centred.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() + bias
-
-
-layer_norm = Exercise(
-    name="my_layer_norm",
-    points=3,
-    reference=_layer_norm,
-    cases=_vectors,
-    tolerance=1e-6,
-    wrong=(
-        lambda x, weight, bias: weight * (x - x.mean()) / (x.var() + 1e-5).sqrt() + bias,
-        lambda x, weight, bias: _layer_norm(x.T, weight[0], bias[0]).T,
-        lambda x, weight, bias: weight * x / x.square().mean(-1, keepdim=True).sqrt() + bias,
-        lambda x, weight, bias: weight * (_layer_norm(x, weight * 0 + 1, bias * 0) + bias),
-    ),
-)
-
-
 def _logits(rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     for batch, time, vocab in ((1, 2, 3), (2, 5, 4), (3, 8, 7)):
         yield (

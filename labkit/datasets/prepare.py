@@ -1,4 +1,4 @@
-"""A large text is turned into files of token ids once, by several processes, and again if killed.
+"""A large text is turned into files of token ids, once, by several processes that may be killed.
 
 A prepared folder holds `about.json`, `tokenizer.json`, and for each stretch of the source, counted
 from 0, the ids of its documents in `train-00000.npy` and `val-00000.npy`. Which of the two a
@@ -33,6 +33,11 @@ class Source(Protocol):
     """Documents in stretches that can be read independently."""
 
     @property
+    def size(self) -> int:
+        """How much there is, in bytes or rows."""
+        ...
+
+    @property
     def n_stretches(self) -> int:
         """Number of stretches."""
         ...
@@ -51,23 +56,38 @@ class LinesSource:
     """Length of a stretch; a document belongs to the one in which its line begins."""
 
     @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
+    @property
     def n_stretches(self) -> int:
         """Number of stretches in the file."""
-        return max(1, -(-self.path.stat().st_size // self.stretch_bytes))
+        return max(1, -(-self.size // self.stretch_bytes))
 
     def documents(self, stretch: int) -> Iterator[str]:
-        """Yield the documents of one stretch; raise ValueError for a line that is not JSON."""
+        """Yield the documents of one stretch.
+
+        Raises ValueError for a line that is not UTF-8 or, in a `.jsonl`, lacks its text.
+        """
         begin, end = stretch * self.stretch_bytes, (stretch + 1) * self.stretch_bytes
         with self.path.open("rb") as file:
             file.seek(max(0, begin - 1))
             if begin:
                 file.readline()  # the rest of a line that began before
             while file.tell() < end and (line := file.readline()):
-                text = line.decode("utf-8").rstrip("\r\n")
-                if self.path.suffix == ".jsonl":
-                    text = json.loads(text)["text"]
-                if text:
+                if text := self._text(line):
                     yield text
+
+    def _text(self, line: bytes) -> str:
+        try:
+            text = line.decode("utf-8").rstrip("\r\n")
+            return str(json.loads(text)["text"]) if self.path.suffix == ".jsonl" else text
+        except (KeyError, TypeError, ValueError) as error:
+            wanted = 'JSON with a field "text"' if self.path.suffix == ".jsonl" else "UTF-8"
+            raise ValueError(
+                f"expected {wanted} on each line of {self.path}, got {line[:60]!r}: mend or drop it"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -78,9 +98,14 @@ class HubSource:
     stretch_rows: int = 10_000
 
     @property
+    def size(self) -> int:
+        """Rows of its `train` split."""
+        return len(self._rows())
+
+    @property
     def n_stretches(self) -> int:
         """Number of stretches in its `train` split."""
-        return max(1, -(-len(self._rows()) // self.stretch_rows))
+        return max(1, -(-self.size // self.stretch_rows))
 
     def documents(self, stretch: int) -> Iterator[str]:
         """Yield the column `text` of one stretch."""
@@ -115,12 +140,17 @@ def prepare(name: str, folder: Path, *, vocab_size: int, workers: int = 2) -> It
     """Turn a source into a prepared folder, and yield how many stretches are still to do.
 
     What an earlier, interrupted call has done is not done again; equal sources give equal files,
-    whatever the number of workers. Raises ValueError if the folder was begun with another source
-    or vocabulary.
+    whatever the number of workers. Raises what the source raises, and ValueError if the folder was
+    begun with another source, one of another size, or another vocabulary.
     """
     source = open_source(name)
     n_stretches = source.n_stretches
-    about = {"source": name, "vocab_size": vocab_size, "n_stretches": n_stretches}
+    about = {
+        "source": name,
+        "size": source.size,
+        "n_stretches": n_stretches,
+        "vocab_size": vocab_size,
+    }
     _begin(folder, about, source)
     left = [k for k in range(n_stretches) if not shard(folder, "train", k).exists()]
     yield len(left)

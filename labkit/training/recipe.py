@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -103,6 +104,8 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
         train_shards, val_shards = open_shards(path)
         sample = val_shards.take(np.arange(min(len(val_shards), 10**6)))
         n_chars = len(tokenizer.decode(sample)) + int((sample == tokenizer.end).sum())
+        if not n_chars:
+            raise ValueError(f"expected held-out text in {path}, got none: prepare more documents")
         return Prepared(
             tokenizer=tokenizer,
             train_ids=train_shards,
@@ -152,7 +155,7 @@ def run_recipe(recipe: Recipe, folder: Path, *, tensorboard: bool = False) -> It
         text.tokenizer.save(folder / TOKENIZER)
     model = new_model(recipe, text.tokenizer)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(folder, go_on=f"`labkit train {folder}` goes on")
+    run = Run(folder, go_on=how_to_go_on(folder))
     if recipe.begin_with_documents:
         recipe = replace(recipe, begin_at=text.tokenizer.end)
     draw = curves_for_tensorboard(folder) if tensorboard and my_rank() == 0 else None
@@ -166,6 +169,11 @@ def run_recipe(recipe: Recipe, folder: Path, *, tensorboard: bool = False) -> It
         f"val {last['val_loss']:.3f} nats per token, {bits:.3f} bits per character, "
         f"{last['cpu_seconds']:.0f} CPU-seconds; the best checkpoint is {run.best()}"
     )
+
+
+def how_to_go_on(folder: Path) -> str:
+    """Return the command that goes on with a run, in half a sentence."""
+    return f"`labkit train {shlex.quote(str(folder))}` goes on"
 
 
 def new_model(recipe: Recipe, tokenizer: Tokenizer) -> GPT:
