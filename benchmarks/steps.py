@@ -4,14 +4,13 @@ Both start from the same weights and are trained by the same loss, clipping and 
 only the two models differ. They take turns within one process, on one thread.
 """
 
-import statistics
 from collections.abc import Iterator
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import Measurement, timed
+from benchmarks.measure import Measurement, alternately, ratios
 from labkit.checkpoints import to_hugging_face
 from labkit.gpt import GPT, GPTConfig
 from labkit.training import TrainConfig
@@ -56,12 +55,11 @@ class Trainee:
         return float(self.state.numbers["losses"][-1])
 
 
-def against_transformers() -> Iterator[Measurement]:
+def steps_against_transformers() -> Iterator[Measurement]:
     """Measure both sizes.
 
     Raises RuntimeError if the two losses part, for then they did not do the same.
     """
-    torch.set_num_threads(1)
     ids = torch.randint(VOCAB_SIZE, (100_000,), generator=torch.Generator().manual_seed(0))
     for layers, width, heads, batch_size, context in SIZES:
         config = GPTConfig(
@@ -74,27 +72,21 @@ def against_transformers() -> Iterator[Measurement]:
         steps = WARM_UP + ROUNDS * STEPS_PER_ROUND
         recipe = TrainConfig(max_steps=steps, batch_size=batch_size, context_length=context)
         model = GPT(config, generator=torch.Generator().manual_seed(0))
-        ours, theirs = Trainee(model, recipe), Trainee(LogitsOnly(model), recipe)
+        trainees = {"ours": Trainee(model, recipe), "theirs": Trainee(LogitsOnly(model), recipe)}
         setting = f"{layers} layers of width {width}, batch {batch_size} × {context}, one thread"
-        yield from take_turns(ours, theirs, ids, setting)
+        yield from take_turns(trainees, ids, setting)
 
 
-def take_turns(ours: Trainee, theirs: Trainee, ids: Tensor, setting: str) -> Iterator[Measurement]:
-    """Train both, round by round, and take the medians over rounds."""
-    for trainee in (ours, theirs):
+def take_turns(trainees: dict[str, Trainee], ids: Tensor, setting: str) -> Iterator[Measurement]:
+    """Train both, round by round."""
+    for trainee in trainees.values():
         trainee.train(ids, WARM_UP)
-    seconds, ratios = [], []
-    for turn in range(ROUNDS):
-        # Each goes first every other time, so that neither always finds a warmer processor.
-        in_turn = (ours, theirs) if turn % 2 else (theirs, ours)
-        done = {who: timed(partial(who.train, ids, STEPS_PER_ROUND)) for who in in_turn}
-        (our_loss, our_seconds), (their_loss, their_seconds) = done[ours], done[theirs]
-        if abs(our_loss - their_loss) > TOLERANCE * their_loss:
-            raise RuntimeError(f"expected equal losses, got {our_loss} and {their_loss}")
-        seconds.append(our_seconds / STEPS_PER_ROUND)
-        ratios.append(their_seconds / our_seconds)
-    milliseconds = round(1000 * statistics.median(seconds), 1)
+    work = {name: partial(t.train, ids, STEPS_PER_ROUND) for name, t in trainees.items()}
+    losses, seconds = alternately(work, ROUNDS)
+    for ours, theirs in zip(losses["ours"], losses["theirs"], strict=True):
+        if abs(ours - theirs) > TOLERANCE * theirs:
+            raise RuntimeError(f"expected equal losses, got {ours} and {theirs}")
+    milliseconds = tuple(1000 * taken / STEPS_PER_ROUND for taken in seconds["ours"])
     yield Measurement("training step", milliseconds, "CPU-milliseconds", setting)
-    spread = f"median of {ROUNDS} rounds, {min(ratios):.2f} to {max(ratios):.2f}"
-    name = "times as fast as transformers' GPT-2, training"
-    yield Measurement(name, round(statistics.median(ratios), 2), "", f"{setting}; {spread}")
+    times = ratios(seconds["theirs"], seconds["ours"])
+    yield Measurement("speed beside transformers' GPT-2, training", times, "×", setting)

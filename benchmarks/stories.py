@@ -1,11 +1,10 @@
 """How many stories of TinyWorld are drawn, judged and scored in a second of processor time."""
 
 import math
-import statistics
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.measure import Measurement, timed
+from benchmarks.measure import Measurement, alternately
 from tinyworld import TinyWorld
 
 STORIES, ROUNDS = 1000, 5
@@ -21,19 +20,12 @@ def stories_per_second() -> Iterator[Measurement]:
             "judged": partial(_judge, world, texts),
             "scored": partial(_score, world, texts),
         }
-        speeds: dict[str, list[float]] = {name: [] for name in work}
-        for _ in range(ROUNDS + 1):
-            for name, job in work.items():
-                done, seconds = timed(job)
-                speeds[name].append(done / seconds)
-        for name, measured in speeds.items():
-            kept = measured[1:]  # the first round fills caches
-            setting = (
-                f"{language}; median of {ROUNDS} rounds of {STORIES} stories, "
-                f"{min(kept):.0f} to {max(kept):.0f}"
-            )
-            value = round(statistics.median(kept))
-            yield Measurement(f"stories {name}", value, "per CPU-second", setting)
+        alternately(work, 1)  # fills caches
+        done, seconds = alternately(work, ROUNDS)
+        for name in work:
+            speeds = tuple(n / taken for n, taken in zip(done[name], seconds[name], strict=True))
+            setting = f"TinyWorld, {language}, {STORIES:,} stories"
+            yield Measurement(f"stories {name}", speeds, "per CPU-second", setting)
 
 
 def _draw(world: TinyWorld) -> float:

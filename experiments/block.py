@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from experiments.counting import Row, split_texts
+from labkit.cache import LayerCache
 from labkit.datasets import load
-from labkit.functional import attend_rotated
-from labkit.gpt import GPT, MLP, Block, GPTConfig, LayerCache, Sinusoids
+from labkit.functional import rotate
+from labkit.gpt import GPT, MLP, Block, GPTConfig, Sinusoids
+from labkit.parts import NoPositions
 from labkit.tokenizers import CharTokenizer, encode_documents
 from labkit.training import TrainConfig, train
 
@@ -40,18 +42,6 @@ SLOWER = 3e-3
 SEEDS = (0, 1)
 ONE, TWO = {"n_heads": 1}, {"n_heads": 2}
 WHOLE, RELU, RELU_TWICE = "whole block", "ReLU", "ReLU inside and outside"
-
-
-class NoPositions(nn.Module):
-    """Add nothing for a place."""
-
-    def __init__(self, config: GPTConfig) -> None:
-        """Take the configuration and need nothing of it."""
-        super().__init__()
-
-    def forward(self, places: Tensor) -> Tensor:
-        """Return zeros for each place: (T,) -> (T, 1)."""
-        return torch.zeros(len(places), 1, device=places.device)
 
 
 class NoResidual(Block):
@@ -137,9 +127,9 @@ VARIANTS = {
     "no attention": Variant({"block": NoAttention}),
     "no positions": Variant({"positions": NoPositions}),
     "sinusoids": Variant({"positions": Sinusoids}),
-    "rotary positions": Variant({"positions": NoPositions, "attend": attend_rotated}),
-    "rotary, two heads": Variant({"positions": NoPositions, "attend": attend_rotated}, TWO),
-    "rotary, one head": Variant({"positions": NoPositions, "attend": attend_rotated}, ONE),
+    "rotary positions": Variant({"positions": NoPositions, "turn": rotate}),
+    "rotary, two heads": Variant({"positions": NoPositions, "turn": rotate}, TWO),
+    "rotary, one head": Variant({"positions": NoPositions, "turn": rotate}, ONE),
     "no residual": Variant({"block": NoResidual}),
     "post-norm": Variant({"block": PostNorm}),
     "no norm": Variant({"norm": no_norm}),

@@ -14,7 +14,7 @@ from torch import Tensor
 from experiments import meaning
 from experiments.counting import Row
 from experiments.places import sure_and_wrong, true_words, wasted_by_kind, word_probs
-from labkit.functional import attend_rotated
+from labkit.functional import rotate
 from labkit.gpt import GPT, GPTConfig
 from labkit.model import LanguageModel
 from labkit.ngram import count_ngrams, kneser_ney
@@ -76,7 +76,7 @@ def new_gpt(context_length: int = CONTEXT) -> GPT:
         n_heads=4,
         d_model=128,
     )
-    return GPT(config, generator=torch.Generator().manual_seed(0), attend=attend_rotated)
+    return GPT(config, generator=torch.Generator().manual_seed(0), turn=rotate)
 
 
 def encoded(stories: Sequence[str]) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from experiments import meaning
 from experiments.counting import Row
-from labkit.functional import attend_rotated
+from labkit.functional import rotate
 from labkit.gpt import GPT, GPTConfig
 from labkit.metrics import evaluate, token_log_probs
 from labkit.model import LanguageModel
@@ -87,7 +87,7 @@ def learn(
         dropout=dropout,
     )
     start = torch.Generator().manual_seed(recipe.seed)
-    model = GPT(config, generator=start, attend=attend_rotated)
+    model = GPT(config, generator=start, turn=rotate)
     *_, last = train(model, encoded(texts), encoded([s.text for s in stories().val]), recipe)
     return model.eval(), last.cpu_seconds
 

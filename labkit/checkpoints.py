@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from labkit.files import write_atomically
-from labkit.functional import attend_rotated
 from labkit.gpt import GPT, GPTConfig
+from labkit.parts import named_parts, names_of_parts
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
@@ -51,6 +51,8 @@ SIZES = {
     "d_ff": "n_inner",
 }
 """Our names of a configuration's sizes and theirs."""
+HARMLESS = {("start", "silent"), ("attend", "plain")}
+"""Parts that do not change what a trained model computes."""
 DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
 
 GPT_2 = {
@@ -64,19 +66,26 @@ GPT_2 = {
 """What makes an architecture GPT-2's, in the names of transformers."""
 
 
-def save_checkpoint(model: GPT, folder: Path) -> None:
+def save_checkpoint(model: GPT, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
     """Write configuration and weights; until both are whole, what the folder held still counts.
 
-    Parts that were given to the model, such as another `attend`, are not saved: give them to
-    `load_checkpoint` again. Raises ValueError if the folder holds a `config.json` of something
-    else, which would be lost.
+    Weights of `dtype` bfloat16 need half the room and are rounded to three digits.
+    Of the parts that the model was given the names are saved; give one that is not in
+    `labkit.parts.PARTS` to `load_checkpoint` again. Raises ValueError if the folder holds a
+    `config.json` of something else, which would be lost.
     """
-    write_checkpoint(folder, asdict(model.config), model.state_dict())
+    weights = {name: weight.to(dtype) for name, weight in model.state_dict().items()}
+    write_checkpoint(folder, description(model), weights)
+
+
+def description(model: GPT) -> dict[str, Any]:
+    """Return the sizes and the names of the parts of a model, from which it can be made again."""
+    return {"model": asdict(model.config), "parts": names_of_parts(model)}
 
 
 def write_checkpoint(
     folder: Path,
-    config: Mapping[str, Any],
+    about: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     training: tuple[Mapping[str, Any], Mapping[str, Tensor]] | None = None,
 ) -> None:
@@ -87,7 +96,7 @@ def write_checkpoint(
     former = set()
     with contextlib.suppress(FileNotFoundError):
         former = _files(_read_config(folder))
-    saved: dict[str, Any] = {"model": config, "weights": _write(folder, "model", weights)}
+    saved: dict[str, Any] = {**about, "weights": _write(folder, "model", weights)}
     if training is not None:
         numbers, tensors = training
         saved["training"] = {**numbers, "tensors": _write(folder, "training", tensors)}
@@ -98,14 +107,19 @@ def write_checkpoint(
 
 
 def load_checkpoint(folder: Path, **parts: Any) -> GPT:
-    """Read a model that `save_checkpoint` wrote; `parts` are those it was made with.
+    """Read a model that `save_checkpoint` wrote; `parts` are those of its parts without a name.
 
     Raises FileNotFoundError without the two files, and ValueError, naming the folder, if they do
-    not hold a GPT, are damaged or do not fit together.
+    not hold a GPT, are damaged or do not fit together, or if a part without a name is missing.
     """
     saved = _read_config(folder)
     weights = _read_tensors(folder, saved["weights"])
+    names = {kind: name for kind, name in saved["parts"].items() if kind not in parts}
+    if "" in names.values():
+        missing = ", ".join(f"{kind}=…" for kind, name in names.items() if not name)
+        raise ValueError(f"expected the parts that {folder} was made with, pass {missing}")
     try:
+        parts = named_parts(names) | parts
         model = GPT(GPTConfig(**saved["model"]), generator=torch.Generator(), **parts)
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -162,6 +176,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = json.loads(_read(folder / CONFIG))
         GPTConfig(**saved["model"])
+        named_parts({kind: name for kind, name in saved["parts"].items() if name})
         strange = [name for name in _files(saved) if not TENSORS.fullmatch(name)]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
@@ -198,12 +213,16 @@ def _file_name(kind: str, data: bytes) -> str:
 def to_hugging_face(model: GPT) -> "GPT2LMHeadModel":
     """Return a transformers model with the same weights, for its `save_pretrained` and the rest.
 
-    Raises ValueError for a model with rotated attention, which GPT-2 has not.
+    Raises ValueError for a model with other parts than GPT-2's.
     """
-    if any(getattr(part, "attend", None) is attend_rotated for part in model.modules()):
+    others = {k: name for k, name in names_of_parts(model).items() if (k, name) not in HARMLESS}
+    if model.ngrams is not None:
+        others["ngram_order"] = str(model.config.ngram_order)
+    if others:
+        shown = ", ".join(f"{kind} {name or 'of your own'}" for kind, name in others.items())
         raise ValueError(
-            "expected a model with GPT-2's attention, got attend_rotated: as a GPT-2 the same "
-            "weights would compute something else"
+            f"expected a model of GPT-2's parts, got {shown}: as a GPT-2 the same weights would "
+            "compute something else"
         )
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -48,6 +48,17 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     return F.layer_norm(x, x.shape[-1:], weight, bias, eps)
 
 
+def rms_norm(x: Tensor, eps: float = 1e-6) -> Tensor:
+    """Give each vector the mean square 1, without a mean to subtract: (…, D) -> (…, D).
+
+    >>> rms_norm(torch.tensor([1.0, 7.0])).round(decimals=3)
+    tensor([0.2000, 1.4000])
+
+    Source: Zhang & Sennrich 2019. Built in notebook 44.
+    """
+    return F.rms_norm(x, x.shape[-1:], eps=eps)
+
+
 def gelu(x: Tensor) -> Tensor:
     """Let large numbers through and small ones not, smoothly: (…) -> (…).
 
@@ -59,6 +70,17 @@ def gelu(x: Tensor) -> Tensor:
     Built in notebook 32.
     """
     return F.gelu(x, approximate="tanh")
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """Square what is positive and drop the rest: (…) -> (…).
+
+    >>> squared_relu(torch.tensor([-3.0, 0.5, 3.0]))
+    tensor([0.0000, 0.2500, 9.0000])
+
+    Source: So et al. 2021, section 4.2. Built in notebook 44.
+    """
+    return F.relu(x).square()
 
 
 def causal_mask(n_queries: int, n_keys: int | None = None) -> Tensor:
@@ -151,14 +173,10 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-def attend_rotated(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, drop: Drop | None = None
-) -> Tensor:
-    """Return what `attend_fused` returns after queries and keys are rotated by their positions.
+def rotate_normalised(x: Tensor, positions: Tensor) -> Tensor:
+    """Return what `rotate` makes of vectors of mean square 1: (…, T, K), (T,) -> (…, T, K).
 
-    (…, T, K), (…, S, K), (…, S, K) -> (…, T, K); the queries are the last T of the S places.
-    Built in notebook 32.
+    As `turn` of an attention, no score can then exceed √K, however large the weights grow.
+    Source: Henry et al. 2020 (normalised queries and keys). Built in notebook 44.
     """
-    places = torch.arange(k.shape[-2], device=k.device)
-    q = rotate(q, places[len(places) - q.shape[-2] :])
-    return attend_fused(q, rotate(k, places), v, mask, drop)
+    return rotate(rms_norm(x), positions)

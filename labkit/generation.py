@@ -43,8 +43,11 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     """
     if k < 1:
         raise ValueError(f"expected top-k of at least 1 token, got {k}")
-    order = logits.argsort(dim=1, descending=True, stable=True)
-    return logits.scatter(1, order[:, k:], float("-inf"))
+    border = logits.topk(min(k, logits.shape[1])).values[:, -1:]
+    above, tied = logits > border, logits == border
+    room = k - above.sum(dim=1, keepdim=True)
+    kept = above | (tied & (tied.cumsum(dim=1) <= room))
+    return logits.masked_fill(~kept, float("-inf"))
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
@@ -66,6 +69,30 @@ def sample(logits: Tensor, generator: torch.Generator) -> Tensor:
     return torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
 
 
+class Reading:
+    """A model that reads a text as it grows, and computes only what is new.
+
+    When the context is full, the older half is forgotten and the newer one read again, so that
+    reading on stays fast. Of a first text that is too long, the end is read. Built in notebook 43.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        """Begin before the first token."""
+        self.model, self.cache = model, model.new_cache()
+        self.begin = self.end = 0
+
+    def next_logits(self, ids: Tensor) -> Tensor:
+        """Return the scores of what follows, given the whole text so far: (B, T) -> (B, V)."""
+        limit = self.model.context_length
+        if limit is not None and ids.shape[1] - self.begin > limit:
+            kept = limit if self.end == 0 else max(limit // 2, 1)
+            self.begin = self.end = ids.shape[1] - kept
+            self.cache = self.model.new_cache()
+        logits = self.model(ids[:, self.end :], self.cache)[:, -1]
+        self.end = ids.shape[1]
+        return logits
+
+
 @torch.no_grad()
 def generate(
     model: LanguageModel,
@@ -81,29 +108,32 @@ def generate(
 ) -> Tensor:
     """Continue each sequence by up to `n_tokens` tokens: (B, T) -> (B, T + n).
 
-    A row that has drawn `stop` is filled up with it; when all have, writing ends early. A model
-    with a context length sees the last tokens that fit. Equal generators give equal texts.
+    A row that has drawn `stop` is filled up with it; when all have, writing ends early. With a
+    temperature of 0 the most likely token is taken, of equal ones the first. What happens at the
+    end of the context, `Reading` says. Equal generators give equal texts.
     """
-    cache, waiting = model.new_cache(), ids
+    reading = Reading(model)
     ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     for _ in range(n_tokens):
-        limit = model.context_length
-        if limit is not None and ids.shape[1] > limit:
-            logits = model(ids[:, -limit:])[:, -1]
+        logits = reading.next_logits(ids)
+        if repetition_penalty != 1:
+            logits = penalise_repetition(logits, ids, repetition_penalty)
+        if temperature == 0:
+            drawn = logits.argmax(dim=1)
         else:
-            logits = model(waiting, cache)[:, -1]
-        logits = penalise_repetition(logits, ids, repetition_penalty)
-        logits = apply_temperature(logits, temperature)
-        if top_k is not None:
-            logits = keep_top_k(logits, top_k)
-        if top_p is not None:
-            logits = keep_top_p(logits, top_p)
-        drawn = sample(logits, generator)
+            drawn = sample(_filtered(logits, temperature, top_k, top_p), generator)
         if stop is not None:
             drawn = torch.where(ended, stop, drawn)
             ended |= drawn == stop
-        waiting = drawn[:, None]
-        ids = torch.cat([ids, waiting], dim=1)
-        if ended.all():
+        ids = torch.cat([ids, drawn[:, None]], dim=1)
+        if stop is not None and ended.all():
             break
     return ids
+
+
+def _filtered(logits: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
+    """Apply the filters that were asked for, in their order: (B, V) -> (B, V)."""
+    logits = apply_temperature(logits, temperature)
+    if top_k is not None:
+        logits = keep_top_k(logits, top_k)
+    return logits if top_p is None else keep_top_p(logits, top_p)

@@ -7,19 +7,25 @@ Source: Radford et al. 2019, section 2.3. Built in notebooks 32 and 33.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from labkit.cache import Cache, LayerCache
 from labkit.functional import attend_fused, causal_mask, gelu, sinusoids
 from labkit.model import check_ids
 
 Attend = Callable[..., Tensor]
 Mask = Callable[[int, int], Tensor | None]
+Turn = Callable[[Tensor, Tensor], Tensor]
+Bend = Callable[[Tensor], Tensor]
 Norm = Callable[[int], nn.Module]
 WEIGHT_STD = 0.02
+INTO_STREAM = ("attention.out", "mlp.down")
+"""Where a block adds to the residual stream."""
 PROPERTIES = frozenset(
     ["sums_to_one", "causal", "chunked", "batched", "overfits", "refuses_ids", "refuses_length"]
 )
@@ -43,14 +49,20 @@ class GPTConfig:
     """Hidden width of the feed-forward layer, F; 0 chooses 4 · d_model."""
     dropout: float = 0.0
     """Share of numbers that are set to zero while training, 0 to below 1."""
+    ngram_order: int = 1
+    """Length of the longest run of tokens that has a vector of its own; GPT-2 has 1, the token."""
+    ngram_rows: int = 16_381
+    """Vectors for the runs of each length; a prime number spreads the runs well."""
+    ngram_width: int = 32
+    """Width of such a vector, before a matrix makes one of width D of all at a place."""
 
     def __post_init__(self) -> None:
         """Fill in d_ff; raise ValueError where the sizes contradict each other."""
         if self.d_ff == 0:
             object.__setattr__(self, "d_ff", 4 * self.d_model)
-        for name in ("vocab_size", "context_length", "n_layers", "n_heads", "d_model", "d_ff"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        for name, value in asdict(self).items():
+            if name != "dropout" and value < 1:
+                raise ValueError(f"expected {name} of at least 1, got {value}")
         if self.d_model % self.n_heads:
             raise ValueError(
                 f"expected d_model to be a multiple of n_heads, got {self.d_model} and "
@@ -68,43 +80,56 @@ class GPTConfig:
 Part = Callable[[GPTConfig], nn.Module]
 
 
-class LayerCache:
-    """The keys and values that one block has computed so far. Built in notebook 33."""
+class Dropout(nn.Dropout):
+    """PyTorch's dropout, not even called while it has nothing to do. Built in notebook 32."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self.k: Tensor | None = None
-        self.v: Tensor | None = None
+    def forward(self, input: Tensor) -> Tensor:
+        """Set a share of the numbers to zero while training: (…) -> (…)."""
+        return super().forward(input) if self.training else input
 
-    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append along time and return all: (B, H, T, K) each -> (B, H, S, K) each."""
-        self.k = k if self.k is None else torch.cat([self.k, k], dim=2)
-        self.v = v if self.v is None else torch.cat([self.v, v], dim=2)
-        return self.k, self.v
+
+def look_back(n_queries: int, n_keys: int) -> Tensor | None:
+    """Return `causal_mask`; None for a single query, which may look at every key anyway.
+
+    Built in notebook 33.
+    """
+    return None if n_queries == 1 else causal_mask(n_queries, n_keys)
 
 
 class Attention(nn.Module):
     """Multi-head self-attention: each token takes what it needs from those before it.
 
-    `attend` and `mask` are arguments, so that a notebook can put in its own.
+    `attend`, `mask` and `turn`, which tells queries and keys their places, such as
+    `labkit.functional.rotate`, are arguments, so that a notebook can put in its own.
     Built in notebook 32.
     """
 
     def __init__(
-        self, config: GPTConfig, *, attend: Attend = attend_fused, mask: Mask = causal_mask
+        self,
+        config: GPTConfig,
+        *,
+        attend: Attend = attend_fused,
+        mask: Mask = look_back,
+        turn: Turn | None = None,
     ) -> None:
         """Make the weights for queries, keys and values, and for the output."""
         super().__init__()
         self.n_heads = config.n_heads
-        self.attend, self.mask = attend, mask
+        self.attend, self.mask, self.turn = attend, mask, turn
         self.qkv = nn.Linear(config.d_model, 3 * config.d_model)
         self.out = nn.Linear(config.d_model, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         """Mix information across time: (B, T, D) -> (B, T, D)."""
         B, T, D = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, K)
+        q, k, v = (
+            self.qkv(x).view(B, T, 3, self.n_heads, -1).transpose(1, 3).unbind(2)
+        )  # (B, H, T, K)
+        if self.turn is not None:
+            past = 0 if cache is None else cache.length
+            places = torch.arange(past, past + T, device=x.device)
+            q, k = self.turn(q, places), self.turn(k, places)
         if cache is not None:
             k, v = cache.extend(k, v)
         mask = self.mask(T, k.shape[2])
@@ -119,16 +144,17 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     """The feed-forward layer: two linear maps, a non-linearity between. Built in notebook 32."""
 
-    def __init__(self, config: GPTConfig) -> None:
-        """Make the weights up to width F and back to D."""
+    def __init__(self, config: GPTConfig, *, bend: Bend = gelu) -> None:
+        """Make the weights up to width F and back to D; `bend` is the non-linearity."""
         super().__init__()
+        self.bend = bend
         self.up = nn.Linear(config.d_model, config.d_ff)
         self.down = nn.Linear(config.d_ff, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Work on each token by itself: (B, T, D) -> (B, T, D)."""
-        return self.dropout(self.down(gelu(self.up(x))))
+        return self.dropout(self.down(self.bend(self.up(x))))
 
 
 class Block(nn.Module):
@@ -175,6 +201,49 @@ def learned_positions(config: GPTConfig) -> nn.Module:
     return nn.Embedding(config.context_length, config.d_model)
 
 
+def initialise(model: "GPT", generator: torch.Generator) -> None:
+    """Draw GPT-2's starting weights, in place.
+
+    Normal with deviation 0.02, and 0.02 / √(2 n_layers) where a block adds to the stream, so that
+    the sum over all blocks stays of one size; biases zero, normalisations the identity.
+    Built in notebook 33.
+    """
+    into_stream = WEIGHT_STD / math.sqrt(2 * model.config.n_layers)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            std = into_stream if name.endswith(INTO_STREAM) else WEIGHT_STD
+            nn.init.normal_(module.weight, std=std, generator=generator)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=WEIGHT_STD, generator=generator)
+
+
+class NgramVectors(nn.Module):
+    """A vector for the last two tokens together, for the last three, …, from tables of fixed size.
+
+    The row of a run is its number in base V + 1 modulo the number of rows, so several runs may
+    share one. What counting knows is looked up, and hardly anything is multiplied.
+    Source: Pagnoni et al. 2024, section 3.2.1. Built in notebook 44.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        """Make a table for each length from 2 on, and a matrix that joins what is found."""
+        super().__init__()
+        self.base, self.rows = config.vocab_size + 1, config.ngram_rows
+        n_tables, width = config.ngram_order - 1, config.ngram_width
+        self.tables = nn.ModuleList(nn.Embedding(self.rows, width) for _ in range(n_tables))
+        self.join = nn.Linear(n_tables * width, config.d_model)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return a vector for the runs that end at each token: (B, T) -> (B, T, D)."""
+        number, found, T = ids + 1, [], ids.shape[1]
+        for n, table in enumerate(self.tables, start=1):
+            earlier = F.pad(ids + 1, (n, 0))[:, :T]  # 0 where there is no earlier token
+            number = (number + earlier * pow(self.base, n, self.rows)) % self.rows
+            found.append(table(number))
+        return self.join(torch.cat(found, dim=-1))
+
+
 class GPT(nn.Module):
     """A stack of blocks between an embedding and the same embedding, read backwards.
 
@@ -195,21 +264,25 @@ class GPT(nn.Module):
         positions: Part = learned_positions,
         norm: Norm = nn.LayerNorm,
         block: Callable[..., nn.Module] = Block,
+        start: Callable[["GPT", torch.Generator], None] = initialise,
         **parts: Any,
     ) -> None:
-        """Make a model with random weights from `generator`; `norm` and `parts` go to `block`."""
+        """Make a model whose weights `start` draws; `norm` and `parts` go to `block`."""
         super().__init__()
         self.config = config
+        self.parts = {"positions": positions, "norm": norm, "start": start, **parts}
+        self.parts |= {} if block is Block else {"block": block}
         # PyTorch fills new layers from its global generator, whose state is not ours to change.
         with torch.random.fork_rng(devices=[]):
             self.tokens = nn.Embedding(config.vocab_size, config.d_model)
             self.positions = positions(config)
-            self.dropout = nn.Dropout(config.dropout)
+            self.ngrams = NgramVectors(config) if config.ngram_order > 1 else None
+            self.dropout = Dropout(config.dropout)
             self.blocks = nn.ModuleList(
                 block(config, norm=norm, **parts) for _ in range(config.n_layers)
             )
             self.norm = norm(config.d_model)
-        initialise(self, generator)
+        start(self, generator)
 
     @property
     def vocab_size(self) -> int:
@@ -226,18 +299,18 @@ class GPT(nn.Module):
         """Number of weights, the embedding counted once."""
         return sum(p.numel() for p in self.parameters())
 
-    def new_cache(self) -> list[LayerCache]:
-        """Return an empty memory of keys and values, one part per block."""
-        return [LayerCache() for _ in self.blocks]
+    def new_cache(self) -> Cache:
+        """Return an empty memory of what is read."""
+        return Cache(self.config.n_layers, self.context_length)
 
-    def forward(self, ids: Tensor, cache: list[LayerCache] | None = None) -> Tensor:
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """Return scores for the next token after each position: (B, T) -> (B, T, V).
 
         With a cache, `ids` continue what was passed before, and the cache is updated in place.
         Raises what `labkit.model.check_ids` raises, and ValueError if the cache and `ids` together
         are longer than the context.
         """
-        past = 0 if cache is None or cache[0].k is None else cache[0].k.shape[2]
+        past = 0 if cache is None else cache.length
         check_ids(ids, self.vocab_size, self.context_length)
         if past + ids.shape[1] > self.context_length:
             raise ValueError(
@@ -245,24 +318,12 @@ class GPT(nn.Module):
                 f"{past} in the cache and {ids.shape[1]} more: begin a new cache"
             )
         places = torch.arange(past, past + ids.shape[1], device=ids.device)
-        x = self.dropout(self.tokens(ids) + self.positions(places))  # (B, T, D)
+        x = self.tokens(ids) + self.positions(places)  # (B, T, D)
+        if self.ngrams is not None:
+            T = ids.shape[1]
+            seen = ids if cache is None else cache.remember(ids)
+            x = x + self.ngrams(seen[:, -(T + self.config.ngram_order - 1) :])[:, -T:]
+        x = self.dropout(x)
         for i, block in enumerate(self.blocks):
-            x = block(x, None if cache is None else cache[i])
+            x = block(x, None if cache is None else cache.layers[i])
         return self.norm(x) @ self.tokens.weight.T
-
-
-def initialise(model: GPT, generator: torch.Generator) -> None:
-    """Draw GPT-2's starting weights, in place.
-
-    Normal with deviation 0.02, and 0.02 / √(2 n_layers) where a block adds to the stream, so that
-    the sum over all blocks stays of one size; biases zero, normalisations the identity.
-    Built in notebook 33.
-    """
-    into_stream = WEIGHT_STD / math.sqrt(2 * model.config.n_layers)
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear):
-            std = into_stream if name.endswith(("attention.out", "mlp.down")) else WEIGHT_STD
-            nn.init.normal_(module.weight, std=std, generator=generator)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=WEIGHT_STD, generator=generator)

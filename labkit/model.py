@@ -55,8 +55,8 @@ def check_ids(ids: Tensor, vocab_size: int, context_length: int | None = None) -
             f"expected at most {context_length} tokens, the model's context length, got "
             f"{ids.shape[1]}: pass the last {context_length}"
         )
-    outside = (ids < 0) | (ids >= vocab_size)
-    if outside.any():
+    if int(ids.min()) < 0 or int(ids.max()) >= vocab_size:
+        outside = (ids < 0) | (ids >= vocab_size)
         where = tuple(outside.nonzero()[0].tolist())
         raise ValueError(
             f"expected token ids from 0 to {vocab_size - 1}, got {int(ids[where])} at "

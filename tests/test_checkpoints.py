@@ -22,9 +22,10 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 import labkit.checkpoints
 from labkit.checkpoints import from_hugging_face, load_checkpoint, save_checkpoint, to_hugging_face
-from labkit.functional import attend_rotated, cross_entropy
+from labkit.functional import cross_entropy, rotate
 from labkit.generation import generate
 from labkit.gpt import GPT, GPTConfig
+from labkit.parts import named_parts, names_of_parts
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -96,16 +97,35 @@ def test_what_was_saved_is_loaded_bit_for_bit(seed: int, tmp_path: Path) -> None
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
 
 
-def test_parts_are_given_again_and_gpt_2_takes_no_rotation(tmp_path: Path) -> None:
-    config = random_config(0)
-    rotated = moved(GPT(config, generator=seeded(), attend=attend_rotated)).eval()
-    save_checkpoint(rotated, tmp_path)
-    ids = some_ids(rotated)
-    again = load_checkpoint(tmp_path, attend=attend_rotated)
-    assert torch.equal(again(ids), rotated(ids))
-    assert not torch.allclose(load_checkpoint(tmp_path)(ids), rotated(ids))
-    with pytest.raises(ValueError, match="GPT-2's attention, got attend_rotated"):
-        to_hugging_face(rotated)
+def test_parts_with_a_name_are_remembered_and_gpt_2_takes_none_of_them(tmp_path: Path) -> None:
+    sizes = {"context_length": 20, "n_layers": 2, "n_heads": 2, "d_model": 8}
+    config = GPTConfig(vocab_size=9, **sizes, ngram_order=3, ngram_rows=7)
+    parts = named_parts({"norm": "rms", "turn": "rotary", "mlp": "squared_relu"})
+    modern = moved(GPT(config, generator=seeded(), **parts)).eval()
+    save_checkpoint(modern, tmp_path)
+    again = load_checkpoint(tmp_path)
+    ids = some_ids(modern)
+    assert torch.equal(again(ids), modern(ids))
+    assert names_of_parts(again) == {"norm": "rms", "turn": "rotary", "mlp": "squared_relu"}
+    assert not torch.allclose(load_checkpoint(tmp_path, turn=None)(ids), modern(ids))
+    expected = "GPT-2's parts, got norm rms, turn rotary, mlp squared_relu, ngram_order 3"
+    with pytest.raises(ValueError, match=expected):
+        to_hugging_face(modern)
+
+
+def test_parts_without_a_name_are_given_again(tmp_path: Path) -> None:
+    def backwards(x: Tensor, places: Tensor) -> Tensor:
+        return rotate(x, -places)
+
+    config = GPTConfig(vocab_size=9, context_length=20, n_layers=1, n_heads=2, d_model=8)
+    model = moved(GPT(config, generator=seeded(), turn=backwards)).eval()
+    save_checkpoint(model, tmp_path)
+    ids = some_ids(model)
+    assert torch.equal(load_checkpoint(tmp_path, turn=backwards)(ids), model(ids))
+    with pytest.raises(ValueError, match=r"expected the parts that .*pass turn="):
+        load_checkpoint(tmp_path)
+    with pytest.raises(ValueError, match="got turn of your own"):
+        to_hugging_face(model)
 
 
 def test_a_checkpoint_is_json_and_safetensors(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from labkit.export import END, export, from_transformers, tokenizer_to_hugging_face
-from labkit.functional import attend_rotated
+from labkit.functional import rotate
 from labkit.gpt import GPT, GPTConfig
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 
@@ -58,8 +58,8 @@ def test_the_exported_folder_is_read_by_transformers(kind: str, tmp_path: Path) 
 
 def test_a_model_of_another_shape_leaves_nothing_behind(tmp_path: Path) -> None:
     config = GPTConfig(vocab_size=257, context_length=8, n_layers=1, n_heads=1, d_model=4)
-    model = GPT(config, generator=torch.Generator(), attend=attend_rotated)
-    with pytest.raises(ValueError, match="got attend_rotated"):
+    model = GPT(config, generator=torch.Generator(), turn=rotate)
+    with pytest.raises(ValueError, match="got turn rotary"):
         export(model, ByteTokenizer(), tmp_path / "out", card="")
     assert not (tmp_path / "out").exists()
 

@@ -15,15 +15,17 @@ from torch.nn.functional import scaled_dot_product_attention
 from labkit.functional import (
     attend,
     attend_fused,
-    attend_rotated,
     attention_weights,
     causal_mask,
     cross_entropy,
     gelu,
     layer_norm,
+    rms_norm,
     rotate,
+    rotate_normalised,
     sinusoids,
     softmax,
+    squared_relu,
 )
 
 Floats = NDArray[np.float64]
@@ -311,13 +313,25 @@ def test_a_rotation_refuses_an_odd_width() -> None:
 
 def test_rotated_attention_sees_order_where_plain_attention_does_not() -> None:
     """Exchanging two earlier keys with their values changes what the last query finds."""
-    order, last = [1, 0, 2], Q[:, 2:]
+    order, last, places = [1, 0, 2], Q[:, 2:], torch.arange(3)
     k, v = K[:, order], V[:, order]
     close(attend(last, K, V), attend(last, k, v), tolerance=1e-6)
-    found, other = attend_rotated(last, K, V), attend_rotated(last, k, v)
+    asked = rotate(last, places[2:])
+    found, other = (attend(asked, rotate(keys, places), w) for keys, w in ((K, V), (k, v)))
     assert (found - other).abs().max() > 0.01
-    by_hand = attend(rotate(last, torch.tensor([2])), rotate(K, torch.arange(3)), V)
-    close(found, by_hand, tolerance=1e-6)
+
+
+def test_rms_norm_is_the_formula_and_keeps_directions() -> None:
+    x = normal(5, 8)
+    close(rms_norm(x), x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt(), tolerance=1e-6)
+    close(rms_norm(7 * x), rms_norm(x), tolerance=1e-4)
+
+
+def test_normalised_queries_and_keys_never_score_above_the_root_of_their_width() -> None:
+    q, k = (rotate_normalised(100 * normal(9, 16, seed=seed), torch.arange(9)) for seed in (0, 1))
+    scores = q @ k.T / 4
+    assert scores.abs().max() <= 4 + 1e-4
+    close(rotate_normalised(3 * k, torch.arange(9)), rotate(rms_norm(k), torch.arange(9)), 1e-4)
 
 
 Q, K, V = (normal(2, 3, 4, seed=seed) for seed in range(3))
@@ -330,7 +344,9 @@ CALLS: dict[str, tuple[Attend, tuple[Tensor, ...]]] = {
     "attend": (attend, (Q, K, V, causal_mask(3))),
     "attend_fused": (attend_fused, (Q, K, V, causal_mask(3))),
     "rotate": (rotate, (Q, torch.arange(3))),
-    "attend_rotated": (attend_rotated, (Q, K, V, causal_mask(3))),
+    "rotate_normalised": (rotate_normalised, (Q, torch.arange(3))),
+    "rms_norm": (rms_norm, (Q,)),
+    "squared_relu": (squared_relu, (Q,)),
 }
 
 

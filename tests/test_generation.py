@@ -274,10 +274,10 @@ def test_a_model_never_sees_more_than_its_context(n_start: int) -> None:
     ids = generate(model, start, 10, generator=random_numbers())
     assert ids[0].tolist() == [i % 7 for i in range(n_start + 10)]
     assert max(model.lengths) <= 4
-    # With a cache while it fits (one token after the start), then the last four, all anew.
-    pieces = [n_start, *[1] * 9] if n_start <= 4 else []
-    n_pieces = max(0, 4 - n_start + 1)
-    assert model.lengths == pieces[:n_pieces] + [4] * (10 - n_pieces)
+    # What fits of the start, then one token at a time; when four are read, the newer two anew.
+    first = min(n_start, 4)
+    lengths = [first, *[1] * (4 - first), *[2, 1, 1] * 4]
+    assert model.lengths == lengths[:10]
 
 
 def test_with_a_cache_each_token_is_read_once() -> None:

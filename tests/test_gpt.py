@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from labkit.cache import Cache, LayerCache
 from labkit.functional import attend, attend_fused, causal_mask, cross_entropy
 from labkit.generation import generate
-from labkit.gpt import GPT, GPTConfig, LayerCache, initialise
+from labkit.gpt import GPT, GPTConfig, NgramVectors, initialise
 from labkit.metrics import evaluate
 from labkit.model import LanguageModel
 from labkit.tokenizers import CharTokenizer
@@ -265,14 +266,23 @@ def test_only_the_new_tokens_are_computed_with_a_cache() -> None:
     assert queries_and_keys == [(6, 6), (1, 7), (3, 10), (10, 10)]
 
 
-def test_a_cache_grows_along_time() -> None:
-    cache = LayerCache()
+def test_a_cache_grows_along_time_and_keeps_its_place_in_memory() -> None:
+    cache = LayerCache(5)
     one, two = torch.ones(1, 2, 1, 4), torch.zeros(1, 2, 3, 4)
     cache.extend(one, one)
+    where = cache.k.data_ptr()
     k, v = cache.extend(two, one.expand(1, 2, 3, 4))
     assert torch.equal(k, torch.cat([one, two], dim=2))
     assert torch.equal(v, torch.ones(1, 2, 4, 4))
-    assert cache.k is k
+    assert cache.k.data_ptr() == where
+    assert cache.length == 4
+
+
+def test_a_cache_remembers_ids_in_order() -> None:
+    cache = Cache(n_layers=1, capacity=5)
+    assert cache.remember(torch.tensor([[1, 2]])).tolist() == [[1, 2]]
+    cache.layers[0].extend(torch.ones(1, 1, 2, 1), torch.ones(1, 1, 2, 1))
+    assert cache.remember(torch.tensor([[3]])).tolist() == [[1, 2, 3]]
 
 
 def test_what_does_not_fit_beside_the_cache_is_refused_and_the_cache_unchanged() -> None:
@@ -289,16 +299,50 @@ def test_what_does_not_fit_beside_the_cache_is_refused_and_the_cache_unchanged()
         model(ids[:, :1], cache)
 
 
-def test_writing_goes_on_beyond_the_context() -> None:
+def test_writing_goes_on_beyond_the_context_with_the_newer_half() -> None:
     model, start = gpt(), some_ids(length=3)
     written = generate(model, start, 20, generator=seeded(), temperature=0)
     assert written.shape == (2, 23)
+    begin = 0
     for place in range(3, 23):
-        window = written[:, max(0, place - 10) : place]
+        if place - begin > 10:
+            begin = place - 5
+        window = written[:, begin:place]
         assert torch.equal(model(window)[:, -1].argmax(dim=-1), written[:, place])
+    assert begin > 5  # it was full more than once
     drawn = [generate(model, start, 20, generator=seeded(seed)) for seed in (0, 0, 1)]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_writing_begins_with_as_much_as_fits() -> None:
+    model, long = gpt(), some_ids(length=10).repeat(1, 2)
+    one = generate(model, long, 1, generator=seeded(), temperature=0)
+    assert torch.equal(one[:, -1], model(long[:, -10:])[:, -1].argmax(dim=-1))
+
+
+def test_runs_of_tokens_have_the_vectors_of_their_numbers() -> None:
+    config = replace(SMALL, ngram_order=3, ngram_rows=10_007)
+    with torch.random.fork_rng(devices=[]):
+        vectors = NgramVectors(config)
+    ids = torch.tensor([[4, 7, 4, 7]])
+    base = SMALL.vocab_size + 1
+    for place in range(4):
+        read = [0, 0, *(ids[0] + 1).tolist()][place : place + 3]  # with nothing before the first
+        pair = (read[2] + read[1] * base) % 10_007
+        triple = (read[2] + read[1] * base + read[0] * base**2) % 10_007
+        second, third = (table.get_parameter("weight") for table in vectors.tables)
+        expected = vectors.join(torch.cat([second[pair], third[triple]]))
+        torch.testing.assert_close(vectors(ids)[0, place], expected)
+
+
+def test_the_runs_that_end_at_a_token_are_all_that_their_vectors_depend_on() -> None:
+    model = gpt(replace(SMALL, ngram_order=4, ngram_rows=97), attend=lambda q, k, v, mask=None: v)
+    ids = some_ids(1)
+    changed = ids.clone()
+    changed[0, 2] = (ids[0, 2] + 1) % SMALL.vocab_size
+    same = (model(ids) == model(changed)).all(dim=-1)[0]
+    assert same.tolist() == [place not in range(2, 6) for place in range(10)]
 
 
 def test_it_is_a_language_model_and_the_evaluator_accepts_it() -> None:

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labkit.functional import attend_rotated
+from labkit.functional import rotate
 from labkit.gpt import GPT, GPTConfig
 from labkit.model import LanguageModel, check_ids
 from labkit.ngram import Counts, NGram, add_k, count_ngrams, kneser_ney, maximum_likelihood
+from labkit.parts import named_parts
 from labkit.training import TrainConfig, train
 from tests import model_suite
 from tests.model_suite import PROPERTIES, VOCAB_SIZE, Factory, property_test
@@ -27,16 +28,22 @@ ESTIMATORS: dict[str, Estimator] = {
     "Kneser-Ney, three": lambda counts, order: kneser_ney(counts, order, "three"),
 }
 ORDERS = range(1, 6)
+TODAY = {
+    "positions": "none",
+    "turn": "rotary_normalised",
+    "norm": "rms",
+    "mlp": "squared_relu",
+    "start": "silent",
+}
 
 
 def n_gram(estimate: Estimator, order: int) -> Factory:
     return lambda ids, vocab_size: estimate(count_ngrams(ids, order, vocab_size), order)
 
 
-def small_gpt(ids: NDArray[np.int64], vocab_size: int, **parts: Any) -> GPT:
-    config = GPTConfig(
-        vocab_size=vocab_size, context_length=16, n_layers=2, n_heads=2, d_model=16, dropout=0.1
-    )
+def small_gpt(ids: NDArray[np.int64], vocab_size: int, ngram_order: int = 1, **parts: Any) -> GPT:
+    sizes = {"context_length": 16, "n_layers": 2, "n_heads": 2, "d_model": 16}
+    config = GPTConfig(vocab_size=vocab_size, **sizes, dropout=0.1, ngram_order=ngram_order)
     model = GPT(config, generator=torch.Generator().manual_seed(0), **parts)
     stream = torch.from_numpy(ids)
     recipe = TrainConfig(max_steps=60, batch_size=16, context_length=12, learning_rate=1e-2)
@@ -50,7 +57,11 @@ MODELS: dict[str, Factory] = {
     f"{name}, order {order}": n_gram(estimate, order)
     for name, estimate in ESTIMATORS.items()
     for order in ORDERS
-} | {"GPT": small_gpt, "GPT, rotated": partial(small_gpt, attend=attend_rotated)}
+} | {
+    "GPT": small_gpt,
+    "GPT, rotated": partial(small_gpt, turn=rotate),
+    "GPT of today": partial(small_gpt, ngram_order=3, **named_parts(TODAY)),
+}
 
 
 def declared() -> list[tuple[str, str]]:
@@ -75,7 +86,7 @@ def test_all_n_gram_estimators_of_orders_one_to_five_are_tested() -> None:
 
 
 def test_n_grams_declare_all_but_what_they_cannot_have() -> None:
-    for name in MODELS.keys() - {"GPT", "GPT, rotated"}:
+    for name in MODELS.keys() - {"GPT", "GPT, rotated", "GPT of today"}:
         missing = {"refuses_length"} | ({"overfits"} if name.endswith("order 1") else set())
         assert PROPERTIES.keys() - model_suite.trained(MODELS[name]).properties == missing
 

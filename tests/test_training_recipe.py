@@ -102,12 +102,23 @@ def test_what_is_no_recipe_is_refused_with_what_there_is(
     assert "No dataset is called 'nothing'" in capsys.readouterr().err
 
 
+AS_GPT_2 = [
+    "--positions=learned",
+    "--turn=none",
+    "--norm=layer",
+    "--mlp=gelu",
+    "--start=gpt2",
+    "--ngram-order=1",
+]
+"""The settings of GPT-2's parts, which transformers knows."""
+
+
 def test_the_command_trains_says_so_and_goes_on(
     text_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
     command = ["train", "laptop", "--out", str(folder), "--data", text_file, *SMALL]
-    assert main(command) == 0
+    assert main([*command, *AS_GPT_2]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in said[:3]] == [f"step {n} of 20" for n in (0, 10, 20)]
     assert re.fullmatch(

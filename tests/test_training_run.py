@@ -262,7 +262,7 @@ def test_a_damaged_checkpoint_is_refused_with_the_way_out(tmp_path: Path) -> Non
     assert [record.step for record in train_on(tmp_path)] == [20]
 
 
-def test_a_model_without_a_configuration_is_refused(tmp_path: Path) -> None:
+def test_a_model_whose_parts_have_no_names_is_refused(tmp_path: Path) -> None:
     class Table(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -272,7 +272,7 @@ def test_a_model_without_a_configuration_is_refused(tmp_path: Path) -> None:
             return self.logits[ids]
 
     config = replace(SHORT, muon_learning_rate=0)
-    with pytest.raises(ValueError, match=r"a model with a config.*got Table: train it without"):
+    with pytest.raises(ValueError, match=r"expected a GPT.*got Table: train it without"):
         list(train(Table(), text(), text(), config, run=Run(tmp_path)))
     with pytest.raises(ValueError, match="keep at least 1 checkpoint, got 0"):
         Run(tmp_path, keep=0)

@@ -49,6 +49,9 @@ class TrainConfig:
     """Share of the old that AdamW's running mean of gradients keeps at each update."""
     beta_2: float = 0.99
     """The same for its running mean of squared gradients."""
+    fused: bool = False
+    """Whether AdamW moves all weights in one pass: faster where there are millions, and rounded
+    otherwise in the last bit. On a GPU it always does."""
     muon_learning_rate: float = 0.0
     """Highest learning rate of Muon, which then trains the matrices of the model's blocks; its
     schedule has the shape of the other. 0 leaves all to AdamW."""

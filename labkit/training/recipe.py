@@ -5,8 +5,9 @@ import math
 import shlex
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from labkit.datasets import load
 from labkit.datasets.shards import TOKENIZER, open_shards
 from labkit.files import write_atomically
 from labkit.gpt import GPT, GPTConfig
+from labkit.parts import PARTS, named_parts
 from labkit.tokenizers import (
     BPETokenizer,
     CharTokenizer,
@@ -52,6 +54,22 @@ class Recipe(TrainConfig):
     """Width of the vector that stands for a token, D."""
     dropout: float = 0.0
     """Share of numbers that are set to zero while training, 0 to below 1."""
+    ngram_order: int = 1
+    """Length of the longest run of tokens that has a vector of its own; GPT-2 has 1, the token."""
+    ngram_rows: int = 16_381
+    """Vectors for the runs of each length."""
+    ngram_width: int = 32
+    """Width of such a vector."""
+    positions: Literal["learned", "sinusoids", "none"] = "learned"
+    """What is added to a token's vector for its place."""
+    turn: Literal["none", "rotary", "rotary_normalised"] = "none"
+    """What tells queries and keys their places; "normalised" makes them of one length before."""
+    norm: Literal["layer", "rms"] = "layer"
+    """How what a part reads is normalised."""
+    mlp: Literal["gelu", "squared_relu"] = "gelu"
+    """The non-linearity of the feed-forward layers."""
+    start: Literal["gpt2", "silent"] = "gpt2"
+    """The starting weights: GPT-2's, or with zeros where a part adds to the stream."""
 
 
 def read_recipe(name: str) -> Recipe:
@@ -178,15 +196,10 @@ def how_to_go_on(folder: Path) -> str:
 
 def new_model(recipe: Recipe, tokenizer: Tokenizer) -> GPT:
     """Return the untrained model of a recipe."""
-    config = GPTConfig(
-        vocab_size=tokenizer.vocab_size,
-        context_length=recipe.context_length,
-        n_layers=recipe.n_layers,
-        n_heads=recipe.n_heads,
-        d_model=recipe.d_model,
-        dropout=recipe.dropout,
-    )
-    return GPT(config, generator=torch.Generator().manual_seed(recipe.seed))
+    asked = asdict(recipe) | {"vocab_size": tokenizer.vocab_size}
+    config = GPTConfig(**{f.name: asked[f.name] for f in fields(GPTConfig) if f.name in asked})
+    parts = named_parts({kind: asked[kind] for kind in PARTS if kind in asked})
+    return GPT(config, generator=torch.Generator().manual_seed(recipe.seed), **parts)
 
 
 def curves_for_tensorboard(folder: Path) -> Callable[[Record], None]:

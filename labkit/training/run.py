@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from labkit.checkpoints import CONFIG, read_training, write_checkpoint
+from labkit.checkpoints import CONFIG, description, read_training, write_checkpoint
 from labkit.files import write_atomically
 from labkit.training.distributed import my_rank
 from labkit.training.record import Record
@@ -69,9 +69,11 @@ class Run:
 
     def _compare(self, saved: dict[str, Any], state: State) -> None:
         """Raise ValueError if the folder holds a run of another model, text or configuration."""
-        then = saved["model"] | saved["training"]["config"] | saved["training"]["texts"]
-        now = self._description(state)
-        now = now["model"] | now["config"] | now["texts"]
+        parts = {"model", "parts", "config", "texts"}
+        then, now = (
+            {name: value for part in parts & about.keys() for name, value in about[part].items()}
+            for about in (saved | saved["training"], self._description(state))
+        )
         for name in sorted(then.keys() | now.keys()):
             if name not in MAY_DIFFER and then.get(name) != now.get(name):
                 raise ValueError(
@@ -80,14 +82,14 @@ class Run:
                 )
 
     def _description(self, state: State) -> dict[str, dict[str, Any]]:
-        config: Any = getattr(state.model, "config", None)
-        if config is None:
+        model: Any = state.model
+        if not hasattr(model, "parts"):
             raise ValueError(
-                f"expected a model with a config, such as a GPT, got {type(state.model).__name__}: "
+                f"expected a GPT, whose parts have names, got {type(model).__name__}: "
                 "train it without a folder"
             )
         settings = json.loads(json.dumps(asdict(state.config)))
-        return {"model": asdict(config), "config": settings, "texts": self.texts}
+        return description(model) | {"config": settings, "texts": self.texts}
 
     def save(self, state: State) -> str:
         """Save all that is needed to go on; return how to do so. Older checkpoints are removed.
@@ -99,7 +101,7 @@ class Run:
             weights = state.weights()
         tensors = state.tensors()
         about = self._description(state) | {"numbers": state.numbers}
-        model = about.pop("model")
+        model = {kind: about.pop(kind) for kind in ("model", "parts")}
         if my_rank() == 0:
             try:
                 write_checkpoint(folder, model, weights, (about, tensors))
