@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import block, counting, gpt, learning, meaning, pretraining
+from experiments import block, counting, gpt, learning, meaning, pretraining, speed
 from labkit.datasets import DatasetError
 from labkit.recorded import write_recording
 
@@ -37,6 +37,8 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "meaning_sweeps": learning.sweep_rows,
     "pretraining": pretraining.table_rows,
     "pretraining_rates": pretraining.rates_rows,
+    "speed_speedrun": speed.speedrun_rows,
+    "speed_laptop": speed.laptop_rows,
 }
 
 

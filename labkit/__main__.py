@@ -1,4 +1,4 @@
-"""The command `labkit`: `lab`, `doctor`, `reader`, `data`, `train` and `export`."""
+"""The command `labkit`: `lab`, `doctor`, `reader`, `data`, `train`, `generate` and `export`."""
 
 import argparse
 import os
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "reader": lambda: reader(ROOT),
         "data": lambda: data(chosen),
         "train": lambda: train(chosen.recipe, chosen.out, chosen.tensorboard, extra),
+        "generate": lambda: generate(chosen),
         "export": lambda: export(chosen.run, chosen.out),
     }
     try:
@@ -45,6 +46,12 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     training.add_argument("recipe")
     training.add_argument("--out", type=Path)
     training.add_argument("--tensorboard", action="store_true")
+    writing = commands.add_parser("generate", help="let a model write: one that ships, or a run's")
+    writing.add_argument("model", help='such as "tinyworld-en", or the folder of a run')
+    writing.add_argument("--prompt", default="", help="how the text begins (from nothing)")
+    writing.add_argument("--tokens", type=int, default=200, help="at most so many (200)")
+    writing.add_argument("--temperature", type=float, default=0.8, help="0 is greedy (0.8)")
+    writing.add_argument("--seed", type=int, default=0, help="equal seeds give equal texts (0)")
     exporting = commands.add_parser("export", help="write a run's best model for transformers")
     exporting.add_argument("run", type=Path)
     exporting.add_argument("--out", type=Path, required=True)
@@ -195,6 +202,26 @@ def train(name: str, out: Path | None, tensorboard: bool, settings: Sequence[str
         return 130
     except (DatasetError, FloatingPointError, OSError, ValueError) as error:
         return fail(error)
+    return 0
+
+
+def generate(chosen: argparse.Namespace) -> int:
+    """Let a model write, and print the text."""
+    import torch
+
+    from labkit.generation import generate as continued
+    from labkit.shipped import load_model
+
+    try:
+        found = load_model(chosen.model)
+        end = found.tokenizer.end
+        ids = torch.tensor([[end, *found.tokenizer.encode(chosen.prompt)]])
+        chance = torch.Generator().manual_seed(chosen.seed)
+        settings = {"generator": chance, "temperature": chosen.temperature, "stop": end}
+        written = continued(found.model, ids, chosen.tokens, **settings)
+    except (OSError, ValueError) as error:
+        return fail(error)
+    print(found.tokenizer.decode(written[0, 1:].tolist()))
     return 0
 
 

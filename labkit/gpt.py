@@ -213,7 +213,8 @@ def initialise(model: "GPT", generator: torch.Generator) -> None:
         if isinstance(module, nn.Linear):
             std = into_stream if name.endswith(INTO_STREAM) else WEIGHT_STD
             nn.init.normal_(module.weight, std=std, generator=generator)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=WEIGHT_STD, generator=generator)
 
@@ -262,26 +263,34 @@ class GPT(nn.Module):
         *,
         generator: torch.Generator,
         positions: Part = learned_positions,
+        entry: Norm = nn.Identity,
         norm: Norm = nn.LayerNorm,
+        head: Part | None = None,
         block: Callable[..., nn.Module] = Block,
         start: Callable[["GPT", torch.Generator], None] = initialise,
         **parts: Any,
     ) -> None:
-        """Make a model whose weights `start` draws; `norm` and `parts` go to `block`."""
+        """Make a model whose weights `start` draws; `norm` and `parts` go to `block`.
+
+        `entry` is what is done to the sum of a token's vectors before the first block. Without a
+        `head`, the table of the tokens' vectors also serves, read backwards, to score them.
+        """
         super().__init__()
         self.config = config
-        self.parts = {"positions": positions, "norm": norm, "start": start, **parts}
-        self.parts |= {} if block is Block else {"block": block}
+        self.parts = {"positions": positions, "entry": entry, "norm": norm, "head": head}
+        self.parts |= {"start": start, **parts} | ({} if block is Block else {"block": block})
         # PyTorch fills new layers from its global generator, whose state is not ours to change.
         with torch.random.fork_rng(devices=[]):
             self.tokens = nn.Embedding(config.vocab_size, config.d_model)
             self.positions = positions(config)
             self.ngrams = NgramVectors(config) if config.ngram_order > 1 else None
+            self.entry = entry(config.d_model)
             self.dropout = Dropout(config.dropout)
             self.blocks = nn.ModuleList(
                 block(config, norm=norm, **parts) for _ in range(config.n_layers)
             )
             self.norm = norm(config.d_model)
+            self.head = None if head is None else head(config)
         start(self, generator)
 
     @property
@@ -323,7 +332,8 @@ class GPT(nn.Module):
             T = ids.shape[1]
             seen = ids if cache is None else cache.remember(ids)
             x = x + self.ngrams(seen[:, -(T + self.config.ngram_order - 1) :])[:, -T:]
-        x = self.dropout(x)
+        x = self.dropout(self.entry(x))
         for i, block in enumerate(self.blocks):
             x = block(x, None if cache is None else cache.layers[i])
-        return self.norm(x) @ self.tokens.weight.T
+        x = self.norm(x)
+        return x @ self.tokens.weight.T if self.head is None else self.head(x)

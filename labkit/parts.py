@@ -46,16 +46,26 @@ def squared_relu_mlp(config: GPTConfig) -> MLP:
     return MLP(config, bend=squared_relu)
 
 
+def own_head(config: GPTConfig) -> nn.Linear:
+    """Return a matrix that scores the tokens, apart from the table of their vectors."""
+    return nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+
+SILENT = (*INTO_STREAM, "head")
+"""What says nothing at the start."""
+
+
 def start_silent(model: GPT, generator: torch.Generator) -> None:
     """Draw starting weights with which no block and no run of tokens says anything yet, in place.
 
     What is added to the stream is zero at first, so a new model is its embedding, and every part
-    grows as far as it helps. The other matrices have deviation 1 / (2 √width of what they read).
+    grows as far as it helps. A head of its own is zero as well: all tokens are equally likely. The
+    other matrices have deviation 1 / (2 √width of what they read).
     Source: Zhang et al. 2019 (the zeros).
     """
     initialise(model, generator)
     for name, module in model.named_modules():
-        if name.endswith(INTO_STREAM) or name.startswith("ngrams.tables."):
+        if name.endswith(SILENT) or name.startswith("ngrams.tables."):
             nn.init.zeros_(module.get_parameter("weight"))
         elif isinstance(module, nn.Linear):
             std = 0.5 / math.sqrt(module.in_features)
@@ -65,7 +75,9 @@ def start_silent(model: GPT, generator: torch.Generator) -> None:
 PARTS: Mapping[str, Mapping[str, Any]] = {
     "positions": {"learned": learned_positions, "sinusoids": Sinusoids, "none": NoPositions},
     "turn": {"none": None, "rotary": rotate, "rotary_normalised": rotate_normalised},
+    "entry": {"none": nn.Identity, "rms": nn.RMSNorm},
     "norm": {"layer": nn.LayerNorm, "rms": nn.RMSNorm},
+    "head": {"tied": None, "own": own_head},
     "mlp": {"gelu": MLP, "squared_relu": squared_relu_mlp},
     "attend": {"fused": attend_fused, "plain": attend},
     "start": {"gpt2": initialise, "silent": start_silent},

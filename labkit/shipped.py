@@ -7,6 +7,8 @@ from labkit.checkpoints import load_checkpoint
 from labkit.datasets.shards import TOKENIZER
 from labkit.gpt import GPT
 from labkit.tokenizers import Tokenizer, load_tokenizer
+from labkit.training.recipe import SETTINGS
+from labkit.training.run import Run
 
 FOLDER = Path(__file__).resolve().parents[1] / "checkpoints"
 CARD = "README.md"
@@ -37,4 +39,19 @@ def load_shipped(name: str, folder: Path = FOLDER) -> Shipped:
         model=load_checkpoint(folder / name),
         tokenizer=load_tokenizer(folder / name / TOKENIZER),
         card=(folder / name / CARD).read_text(encoding="utf-8"),
+    )
+
+
+def load_model(name: str) -> Shipped:
+    """Load a model that ships, by its name, or the best one of a run, by its folder.
+
+    Raises what `load_shipped` raises if there is neither.
+    """
+    run = Path(name)
+    if not (run / SETTINGS).exists():
+        return load_shipped(name)
+    return Shipped(
+        model=load_checkpoint(Run(run).best()),
+        tokenizer=load_tokenizer(run / TOKENIZER),
+        card=(run / SETTINGS).read_text(encoding="utf-8"),
     )

@@ -31,7 +31,9 @@ ORDERS = range(1, 6)
 TODAY = {
     "positions": "none",
     "turn": "rotary_normalised",
+    "entry": "rms",
     "norm": "rms",
+    "head": "own",
     "mlp": "squared_relu",
     "start": "silent",
 }

@@ -53,10 +53,16 @@ def test_a_model_that_starts_silent_is_its_embedding() -> None:
     assert not torch.allclose(made(positions="none")(TEXT), expected, atol=1e-4)
 
 
+def test_a_silent_head_of_its_own_finds_all_tokens_equally_likely() -> None:
+    assert not made(start="silent", head="own")(TEXT).any()
+    assert made(head="own")(TEXT).any()
+
+
 def test_silence_does_not_stop_any_weight_from_learning() -> None:
-    model = made(start="silent", turn="rotary_normalised", norm="rms", mlp="squared_relu")
+    names = {"turn": "rotary_normalised", "norm": "rms", "mlp": "squared_relu"}
+    model = made(start="silent", entry="rms", head="own", **names)
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
-    for _ in range(3):
+    for _ in range(4):
         optimiser.zero_grad()
         nn.functional.cross_entropy(model(TEXT)[0, :-1], TEXT[0, 1:]).backward()
         optimiser.step()

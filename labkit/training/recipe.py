@@ -64,8 +64,13 @@ class Recipe(TrainConfig):
     """What is added to a token's vector for its place."""
     turn: Literal["none", "rotary", "rotary_normalised"] = "none"
     """What tells queries and keys their places; "normalised" makes them of one length before."""
+    entry: Literal["none", "rms"] = "none"
+    """How the sum of a token's vectors is normalised before the first block."""
     norm: Literal["layer", "rms"] = "layer"
     """How what a part reads is normalised."""
+    head: Literal["tied", "own"] = "tied"
+    """Whether the table of the tokens' vectors also serves, read backwards, to score them, or a
+    matrix of its own does."""
     mlp: Literal["gelu", "squared_relu"] = "gelu"
     """The non-linearity of the feed-forward layers."""
     start: Literal["gpt2", "silent"] = "gpt2"

@@ -1,0 +1,99 @@
+"""The models that ship are whole, small, and do what their cards say."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments import ship
+from experiments.counting import split_texts
+from experiments.meaning import excess
+from labkit.__main__ import main
+from labkit.datasets import DatasetError, load
+from labkit.metrics import evaluate
+from labkit.shipped import CARD, FOLDER, load_shipped
+from tinyworld import TinyWorld
+
+NAMES = sorted(path.parent.name for path in FOLDER.glob(f"*/{CARD}"))
+STORYTELLERS = [name for name in NAMES if name.startswith("tinyworld")]
+LARGEST = 8_000_000
+"""Bytes of one model, files and all."""
+
+
+def test_there_are_models_and_each_is_known() -> None:
+    assert STORYTELLERS
+    assert set(NAMES) <= ship.KINDS.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_files_are_those_of_the_card(name: str) -> None:
+    card = (FOLDER / name / CARD).read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^- `(.+)`: sha256 (\w{64})$", card, re.MULTILINE))
+    found = {path.name: path for path in (FOLDER / name).iterdir() if path.name != CARD}
+    assert listed.keys() == found.keys()
+    for file, digest in listed.items():
+        assert hashlib.sha256(found[file].read_bytes()).hexdigest() == digest, file
+    assert sum(path.stat().st_size for path in found.values()) < LARGEST
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_what_a_reader_asks(name: str) -> None:
+    card = load_shipped(name).card
+    assert ship.KINDS[name].commands in card
+    for heading in ("How it was trained", "What it can do", "What it writes", "Limits", "Files"):
+        assert f"\n## {heading}\n" in card
+    assert "CPU-hours" in card
+    assert not re.search(r"/tmp|/home|dirty", card)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_writes_by_itself_and_ends(name: str) -> None:
+    shipped = load_shipped(name)
+    assert not shipped.model.training
+    assert {weight.dtype for weight in shipped.model.parameters()} == {torch.float32}
+    text = ship.write(shipped, 2, ship.KINDS[name].length, 0.7)
+    assert all(len(written) > 40 for written in text)
+
+
+@pytest.mark.parametrize("name", STORYTELLERS)
+def test_a_storyteller_is_as_near_the_truth_as_its_card_says(name: str) -> None:
+    shipped = load_shipped(name)
+    said = re.search(r"Excess: \*\*([\d.]+) ± [\d.]+\*\*", shipped.card)
+    assert said
+    world = TinyWorld.full(name.removeprefix("tinyworld-"))
+    found = excess(shipped.model, shipped.tokenizer, list(world.stories(60, seed=0, split="test")))
+    assert found["excess"] == pytest.approx(float(said[1]), abs=0.003)
+
+
+@pytest.mark.skipif("shakespeare" not in NAMES, reason="it does not ship yet")
+def test_the_playwright_scores_what_its_card_says() -> None:
+    shipped = load_shipped("shakespeare")
+    said = re.search(r"needs \*\*([\d.]+) bits per\ncharacter\*\*", shipped.card)
+    assert said
+    try:
+        _, _, test = split_texts(load("shakespeare"))
+    except DatasetError as error:
+        pytest.skip(str(error))
+    bits = evaluate(shipped.model, shipped.tokenizer, test[:4]).bits_per_char
+    assert bits == pytest.approx(float(said[1]), abs=0.15)
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"one of .*tinyworld-en.*got 'tinyworld-fr'"):
+        load_shipped("tinyworld-fr")
+    with pytest.raises(ValueError, match="one of no models, got 'a'"):
+        load_shipped("a", tmp_path)
+
+
+def test_the_command_writes_as_the_seed_says(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["generate", STORYTELLERS[0], "--prompt", "On a", "--tokens", "20"]
+    written = []
+    for seed in ("1", "1", "2"):
+        assert main([*command, "--seed", seed]) == 0
+        written.append(capsys.readouterr().out)
+    assert written[0] == written[1] != written[2]
+    assert all(text.startswith("On a") for text in written)
+    assert main(["generate", "no-such-model"]) == 1
+    assert "got 'no-such-model'" in capsys.readouterr().err
