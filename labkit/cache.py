@@ -26,6 +26,10 @@ class LayerCache:
         self.length += T
         return self.k[:, :, : self.length], self.v[:, :, : self.length]
 
+    def keep_rows(self, rows: Tensor) -> None:
+        """Go on with these rows of the batch, in this order. Built in notebook 43."""
+        self.k, self.v = self.k[rows], self.v[rows]
+
 
 class Cache:
     """The memory of a whole model: one part for each block, and the ids. Built in notebook 33."""
@@ -44,3 +48,9 @@ class Cache:
         """Append ids and return all: (B, T) -> (B, S)."""
         self.ids = torch.cat([self.ids, ids], dim=1) if self.length else ids
         return self.ids
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Go on with these rows of the batch, in this order. Built in notebook 43."""
+        self.ids = self.ids[rows] if self.ids.shape[1] else self.ids
+        for layer in self.layers:
+            layer.keep_rows(rows)

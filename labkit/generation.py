@@ -1,9 +1,12 @@
 """Writing: from a model's scores to the next token, again and again.
 
 Each filter is a pure function from logits to logits, (B, V) -> (B, V), in the order in which
-`generate` applies them: repetition penalty, temperature, top-k, top-p. What a filter rules out gets
--inf. Chance comes from an explicit `torch.Generator`. Built in notebook 43.
+`generate` applies them: repetition penalty, temperature, top-k, top-p, min-p. What a filter rules
+out gets -inf. Chance comes from an explicit `torch.Generator`. `beam_search` leaves nothing to it.
+Built in notebook 43.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -64,6 +67,17 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(unlikely, float("-inf"))
 
 
+def keep_min_p(logits: Tensor, share: float) -> Tensor:
+    """Keep the tokens that are at least `share` times as likely as the most likely one.
+
+    Source: Nguyen et al. 2024, section 3. Raises ValueError for a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"expected 0 < min-p ≤ 1, got {share}")
+    border = logits.max(dim=1, keepdim=True).values + math.log(share)
+    return logits.masked_fill(logits < border, float("-inf"))
+
+
 def sample(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one token from each row's distribution: (B, V) -> (B,)."""
     return torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0]
@@ -92,6 +106,16 @@ class Reading:
         self.end = ids.shape[1]
         return logits
 
+    def keep_rows(self, rows: Tensor) -> None:
+        """Go on with these rows of the batch, in this order, each as often as it is named.
+
+        A cache that cannot be put in another order is given up, and the text is read again.
+        """
+        if hasattr(self.cache, "keep_rows"):
+            self.cache.keep_rows(rows)
+        else:
+            self.cache, self.end = self.model.new_cache(), self.begin
+
 
 @torch.no_grad()
 def generate(
@@ -103,6 +127,7 @@ def generate(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
     repetition_penalty: float = 1.0,
     stop: int | None = None,
 ) -> Tensor:
@@ -121,7 +146,7 @@ def generate(
         if temperature == 0:
             drawn = logits.argmax(dim=1)
         else:
-            drawn = sample(_filtered(logits, temperature, top_k, top_p), generator)
+            drawn = sample(_filtered(logits, temperature, top_k, top_p, min_p), generator)
         if stop is not None:
             drawn = torch.where(ended, stop, drawn)
             ended |= drawn == stop
@@ -131,9 +156,73 @@ def generate(
     return ids
 
 
-def _filtered(logits: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
+def _filtered(
+    logits: Tensor,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
+) -> Tensor:
     """Apply the filters that were asked for, in their order: (B, V) -> (B, V)."""
     logits = apply_temperature(logits, temperature)
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
-    return logits if top_p is None else keep_top_p(logits, top_p)
+    if top_p is not None:
+        logits = keep_top_p(logits, top_p)
+    return logits if min_p is None else keep_min_p(logits, min_p)
+
+
+@torch.no_grad()
+def beam_search(
+    model: LanguageModel,
+    ids: Tensor,
+    n_tokens: int,
+    *,
+    width: int,
+    stop: int | None = None,
+    length_power: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Look for the likeliest continuations of one text: (1, T) -> (W, T + n) and (W,).
+
+    At each step every kept text is continued by every token, and the best `width` are kept. They
+    are returned, best first, with their log-probabilities in nats. A text that has ended is filled
+    up with `stop` at no cost. Texts are compared by log-probability divided by length to the power
+    of `length_power`; at 0 short ones are favoured. Built in notebook 43.
+    Source: Sutskever et al. 2014, section 3.2. Raises ValueError for several texts or no width.
+    """
+    if len(ids) != 1 or width < 1:
+        raise ValueError(
+            f"expected one text, and a width of at least 1, got {len(ids)} texts and a width of "
+            f"{width}: search once for each text"
+        )
+    reading, scores = Reading(model), torch.zeros(1, dtype=torch.double, device=ids.device)
+    lengths, ended = torch.zeros_like(scores), scores > 0
+    for _ in range(n_tokens):
+        steps = reading.next_logits(ids).double().log_softmax(dim=1)  # (W, V)
+        totals = scores[:, None] + _ended_stay(steps, ended, stop)
+        lengths = lengths + (~ended).double()
+        rows, drawn = _best_pairs(totals / lengths[:, None] ** length_power, width)
+        ids = torch.cat([ids[rows], drawn[:, None]], dim=1)
+        scores, lengths, ended = totals[rows, drawn], lengths[rows], ended[rows]
+        reading.keep_rows(rows)
+        if stop is not None:
+            ended = ended | (drawn == stop)
+        if ended.all():
+            break
+    return ids, scores
+
+
+def _ended_stay(steps: Tensor, ended: Tensor, stop: int | None) -> Tensor:
+    """Let texts that have ended be followed by `stop` alone, for nothing: (W, V) -> (W, V)."""
+    if stop is None:
+        return steps
+    stay = torch.full_like(steps, float("-inf"))
+    stay[:, stop] = 0
+    return torch.where(ended[:, None], stay, steps)
+
+
+def _best_pairs(ranks: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Return rows and tokens of the best of all continuations, best first: (W, V) -> (W',) each."""
+    best = ranks.flatten().sort(descending=True, stable=True).indices
+    best = best[: min(width, int(ranks.isfinite().sum()))]
+    return best // ranks.shape[1], best % ranks.shape[1]

@@ -1,5 +1,6 @@
 """Filters of logits, drawing, and the loop that writes, with models of ten lines."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -10,13 +11,17 @@ from scipy import stats
 from torch import Tensor
 
 from labkit.generation import (
+    Reading,
     apply_temperature,
+    beam_search,
     generate,
+    keep_min_p,
     keep_top_k,
     keep_top_p,
     penalise_repetition,
     sample,
 )
+from labkit.gpt import GPT, GPTConfig
 from labkit.model import check_ids
 from labkit.ngram import count_ngrams, kneser_ney
 
@@ -103,6 +108,24 @@ def test_top_p_by_hand() -> None:
     }
 
 
+def test_min_p_by_hand() -> None:
+    # Probabilities ½, ¼, ⅛, ⅛: half as likely as the first is the second, a quarter all.
+    logits = torch.tensor([[1 / 8, 1 / 4, 1 / 2, 1 / 8]]).log()
+    kept = {share: (keep_min_p(logits, share)[0] > MINUS_INF).sum() for share in (1, 0.4, 0.2)}
+    assert kept == {1: 1, 0.4: 2, 0.2: 4}
+
+
+@given(rows, st.floats(0.01, 1))
+def test_min_p_keeps_what_is_likely_beside_the_likeliest(logits: Tensor, share: float) -> None:
+    kept = keep_min_p(logits, share)
+    probs = logits.double().softmax(dim=1)
+    border = share * probs.max(dim=1, keepdim=True).values
+    chosen = kept > MINUS_INF
+    assert torch.equal(kept[chosen], logits[chosen])
+    assert (probs >= border * 0.999)[chosen].all()
+    assert (probs < border * 1.001)[~chosen].all()
+
+
 def test_of_a_thousand_equally_likely_tokens_the_lowest_ids_are_kept() -> None:
     equal = torch.zeros(1, 1024)
     assert (keep_top_k(equal, 3) > MINUS_INF).nonzero()[:, 1].tolist() == [0, 1, 2]
@@ -172,6 +195,9 @@ def test_settings_that_mean_nothing_are_refused_with_their_value() -> None:
     for p in (0.0, 1.1):
         with pytest.raises(ValueError, match=f"top-p.*{p}"):
             keep_top_p(logits, p)
+    for share in (0.0, 1.1):
+        with pytest.raises(ValueError, match=f"min-p.*{share}"):
+            keep_min_p(logits, share)
     with pytest.raises(ValueError, match=r"penalty.*0\.9"):
         penalise_repetition(logits, torch.tensor([[0]]), 0.9)
 
@@ -208,6 +234,7 @@ def test_writing_applies_the_settings_it_was_given() -> None:
     assert written(model) == {0, 1, 2, 3}
     assert written(model, top_k=2) == {1, 2}
     assert written(model, top_p=0.5) == {1}
+    assert written(model, min_p=0.3) == {1, 2}
     assert written(model, temperature=0) == {1}
     assert written(model, temperature=0, repetition_penalty=2.0) == {1, 2}
     # Temperature comes before top-p: at 3 no token alone has half of the probability.
@@ -296,3 +323,119 @@ def test_writing_with_a_cache_equals_writing_without(order: int) -> None:
         drawn = sample(model(ids)[:, -1], generator)
         ids = torch.cat([ids, drawn[:, None]], dim=1)
     assert torch.equal(generate(model, start, 30, generator=random_numbers(7)), ids)
+
+
+# --- searching --------------------------------------------------------------------------------
+
+
+def small_gpt(seed: int = 0, context_length: int = 16, vocab_size: int = 4) -> GPT:
+    """Make a small GPT whose scores differ clearly."""
+    config = GPTConfig(
+        vocab_size=vocab_size,
+        context_length=context_length,
+        n_layers=2,
+        n_heads=2,
+        d_model=8,
+        ngram_order=2,
+        ngram_rows=11,
+        ngram_width=4,
+    )
+    model = GPT(config, generator=random_numbers(seed)).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(8 if weight.ndim == 2 else 1)
+    return model
+
+
+def by_exhaustion(model: GPT, prompt: list[int], n: int, stop: int | None) -> dict[Any, float]:
+    """Return every text that n steps can give, filled up with `stop`, and its log-probability."""
+    found = {}
+    for tokens in itertools.product(range(model.vocab_size), repeat=n):
+        length = tokens.index(stop) + 1 if stop in tokens else n
+        if any(token != stop for token in tokens[length:]):
+            continue
+        ids = torch.tensor([[*prompt, *tokens]])
+        steps = model(ids)[0].detach().double().log_softmax(dim=1)
+        places = range(len(prompt), len(prompt) + length)
+        found[tokens] = sum(float(steps[i - 1, ids[0, i]]) for i in places)
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("stop", [None, 2])
+def test_a_beam_that_keeps_all_finds_what_exhaustive_search_finds(
+    seed: int, stop: int | None
+) -> None:
+    model, prompt, n = small_gpt(seed), [1, 3], 4
+    ids, scores = beam_search(model, torch.tensor([prompt]), n, width=4**n, stop=stop)
+    expected = by_exhaustion(model, prompt, n, stop)
+    assert len(ids) == len(expected) == (4**n if stop is None else 121)  # 1 + 3 + 9 + 27 + 81
+    got = {tuple(row[2:]): score for row, score in zip(ids.tolist(), scores.tolist(), strict=True)}
+    assert got.keys() == expected.keys()
+    assert max(abs(got[tokens] - expected[tokens]) for tokens in got) < 1e-4
+    assert tuple(ids[0, 2:].tolist()) == next(iter(expected))
+    assert (scores.diff() <= 0).all()
+
+
+def test_a_narrow_beam_can_miss_the_best_and_finds_it_when_wider() -> None:
+    misses = 0
+    for seed in range(20):
+        model = small_gpt(seed)
+        best = max(by_exhaustion(model, [0], 4, None).values())
+        found = [
+            float(beam_search(model, torch.tensor([[0]]), 4, width=width)[1][0])
+            for width in (1, 64)
+        ]
+        assert found[1] == pytest.approx(best, abs=1e-4)
+        misses += found[0] < best - 1e-3
+    assert misses > 0
+
+
+@pytest.mark.parametrize("context_length", [4, 16])
+def test_a_beam_of_one_is_greedy_also_beyond_the_context(context_length: int) -> None:
+    for seed in range(5):
+        model, start = small_gpt(seed, context_length), torch.tensor([[1]])
+        ids, _ = beam_search(model, start, 12, width=1, stop=2)
+        settings: dict[str, Any] = {"temperature": 0, "stop": 2}
+        assert torch.equal(ids, generate(model, start, 12, generator=random_numbers(), **settings))
+
+
+def test_a_beam_with_a_cache_equals_one_that_reads_all_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, start = small_gpt(vocab_size=7), torch.tensor([[1, 2]])
+    ids, scores = beam_search(model, start, 9, width=5, stop=0)
+
+    def forget(self: Reading, rows: Tensor) -> None:
+        self.cache, self.end = self.model.new_cache(), self.begin
+
+    monkeypatch.setattr(Reading, "keep_rows", forget)
+    again, scores_again = beam_search(model, start, 9, width=5, stop=0)
+    assert torch.equal(ids, again)
+    assert torch.allclose(scores, scores_again, atol=1e-4)
+
+
+def test_a_model_whose_cache_has_no_rows_is_read_again() -> None:
+    text = torch.randint(5, (400,), generator=random_numbers()).numpy()
+    model = kneser_ney(count_ngrams(text, 3, 5), 3)
+    ids, scores = beam_search(model, torch.tensor([[1, 2]]), 4, width=5**4)
+    assert len({tuple(row) for row in ids.tolist()}) == 5**4
+    assert float(scores.exp().sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_ended_texts_wait_and_long_ones_may_be_favoured() -> None:
+    # Ending costs ln 4; going on costs ln 2 each time. After three steps, ending at once is best
+    # in sum, ¼ against ⅛; per token the longest is best, (⅛)^(1/3) = ½ against ¼.
+    model, start = Fixed([float(torch.tensor(p).log()) for p in (1 / 4, 1 / 2, 1 / 4)]), [[2]]
+    short, scores = beam_search(model, torch.tensor(start), 3, width=20, stop=0)
+    assert short[0].tolist() == [2, 0, 0, 0]
+    assert scores.exp().tolist()[0] == pytest.approx(1 / 4)
+    long, _ = beam_search(model, torch.tensor(start), 3, width=20, stop=0, length_power=1.0)
+    assert long[0].tolist() == [2, 1, 1, 1]
+
+
+def test_a_search_that_means_nothing_is_refused() -> None:
+    model = Fixed([0.0, 1.0])
+    for start, width in (([[0], [1]], 2), ([[0]], 0)):
+        with pytest.raises(ValueError, match=rf"{len(start)} texts and a width of {width}"):
+            beam_search(model, torch.tensor(start), 3, width=width)
