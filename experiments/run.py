@@ -38,7 +38,6 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "pretraining": pretraining.table_rows,
     "pretraining_rates": pretraining.rates_rows,
     "speed_speedrun": speed.speedrun_rows,
-    "speed_laptop": speed.laptop_rows,
 }
 
 

@@ -1,19 +1,16 @@
-"""What the presets `speedrun` and `laptop` reach, from three random starts."""
+"""What the preset `speedrun` reaches, from three random starts."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import torch
 
-from experiments.counting import Row, split_texts
+from experiments.counting import Row
 from labkit.datasets import load
 from labkit.functional import cross_entropy
 from labkit.gpt import GPT
-from labkit.metrics import evaluate
-from labkit.ngram import count_ngrams, kneser_ney
-from labkit.tokenizers import BPETokenizer, CharTokenizer, encode_documents
+from labkit.tokenizers import CharTokenizer
 from labkit.training import train
 from labkit.training.recipe import Recipe, new_model, prepare_recipe, read_recipe
 
@@ -54,33 +51,3 @@ def speedrun_rows(quick: bool = False) -> Iterator[Row]:
             row: Row = {"max_steps": recipe.max_steps, "seed": seed}
             row |= {"nats": round(loss_of_last_tenth(model, text.tokenizer), 4)}
             yield row | {"cpu_seconds": round(seconds, 1), "quick": "yes" if is_quick else ""}
-
-
-def laptop_rows(quick: bool = False) -> Iterator[Row]:
-    """Compare the preset `laptop` with n-grams of all orders, over characters and over tokens."""
-    texts = split_texts(load("shakespeare"))
-    read = texts[0]
-    for tokenizer, unit, orders in (
-        (CharTokenizer.train([*chain(*texts)]), "characters", range(1, 11)),
-        (BPETokenizer.train(read, read_recipe("laptop").vocab_size), "tokens", range(1, 8)),
-    ):
-        counts = count_ngrams(encode_documents(tokenizer, read), orders[-1], tokenizer.vocab_size)
-        for order in orders:
-            if quick and (unit, order) != ("tokens", 3):
-                continue
-            found = _bits(kneser_ney(counts, order), tokenizer, texts)
-            is_quick = "yes" if (unit, order) == ("tokens", 3) else ""
-            yield {"model": f"{order}-gram, {unit}", **found, "cpu_seconds": "", "quick": is_quick}
-    for seed in () if quick else SEEDS:
-        model, text, seconds = trained(replace(read_recipe("laptop"), seed=seed))
-        found = _bits(model, text.tokenizer, texts)
-        row: Row = {"model": f"laptop, seed {seed}", **found, "cpu_seconds": round(seconds, 1)}
-        yield row | {"quick": ""}
-
-
-def _bits(model: Any, tokenizer: Any, texts: tuple[list[str], list[str], list[str]]) -> Row:
-    _, val, test = texts
-    return {
-        name: round(evaluate(model, tokenizer, part).bits_per_char, 4)
-        for name, part in (("val", val), ("test", test))
-    }
