@@ -46,12 +46,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     training.add_argument("recipe")
     training.add_argument("--out", type=Path)
     training.add_argument("--tensorboard", action="store_true")
-    writing = commands.add_parser("generate", help="let a model write: one that ships, or a run's")
-    writing.add_argument("model", help='such as "tinyworld-en", or the folder of a run')
-    writing.add_argument("--prompt", default="", help="how the text begins (from nothing)")
-    writing.add_argument("--tokens", type=int, default=200, help="at most so many (200)")
-    writing.add_argument("--temperature", type=float, default=0.8, help="0 is greedy (0.8)")
-    writing.add_argument("--seed", type=int, default=0, help="equal seeds give equal texts (0)")
+    add_options_of_generate(
+        commands.add_parser("generate", help="let a model write: one that ships, or a run's")
+    )
     exporting = commands.add_parser("export", help="write a run's best model for transformers")
     exporting.add_argument("run", type=Path)
     exporting.add_argument("--out", type=Path, required=True)
@@ -73,6 +70,15 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     if extra and chosen.command not in ("lab", "train"):
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
     return chosen, extra
+
+
+def add_options_of_generate(writing: argparse.ArgumentParser) -> None:
+    """Add what `labkit generate` may be told."""
+    writing.add_argument("model", help='such as "tinyworld-en", or the folder of a run')
+    writing.add_argument("--prompt", default="", help="how the text begins (from nothing)")
+    writing.add_argument("--tokens", type=int, default=200, help="at most so many (200)")
+    writing.add_argument("--temperature", type=float, default=0.8, help="0 is greedy (0.8)")
+    writing.add_argument("--seed", type=int, default=0, help="equal seeds give equal texts (0)")
 
 
 def fail(error: Exception) -> int:

@@ -109,6 +109,10 @@ AS_GPT_2 = [
     "--mlp=gelu",
     "--start=gpt2",
     "--ngram-order=1",
+    "--entry=none",
+    "--head=tied",
+    "--learning-rate=0.004",
+    "--final-learning-rate=0.0004",
 ]
 """The settings of GPT-2's parts, which transformers knows."""
 
