@@ -1,1 +1,1 @@
-"""Measurements of labkit's speed and memory: `make bench` records them as CSV."""
+"""Measurements of labkit's speed and memory: `make bench` writes the table `results.md`."""

@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -65,7 +64,7 @@ def alternately(
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(rounds):
         for name in sorted(work, reverse=bool(turn % 2)):
-            result, taken = timed(partial(work[name]))
+            result, taken = timed(work[name])
             results[name].append(result)
             seconds[name].append(taken)
     return results, seconds

@@ -98,9 +98,9 @@ def unit_of(tokenizer: Tokenizer) -> str:
     return "characters" if isinstance(tokenizer, CharTokenizer) else "tokens"
 
 
-def judged(texts: Sequence[str], seen: frozenset[str]) -> Row:
+def judged(texts: Sequence[str], seen: frozenset[str], language: str = "en") -> Row:
     """Return what the judge says of stories, as shares."""
-    world = TinyWorld.full("en")
+    world = TinyWorld.full(language)
     verdicts: list[Verdict] = [world.judge(text, seen) for text in texts]
     shares = {
         "grammatical": np.mean([verdict.grammatical for verdict in verdicts]),

@@ -14,16 +14,12 @@ from typing import Any
 
 import torch
 
-from experiments.counting import split_texts
-from experiments.meaning import excess
+from experiments.meaning import excess, judged, write
 from experiments.run import head
 from labkit.checkpoints import CONFIG, load_checkpoint, save_checkpoint
-from labkit.datasets import load
 from labkit.datasets.shards import TOKENIZER
 from labkit.files import write_atomically
-from labkit.generation import generate
-from labkit.metrics import evaluate
-from labkit.shipped import CARD, FOLDER, Shipped, load_shipped
+from labkit.shipped import CARD, FOLDER, Shipped
 from labkit.tokenizers import load_tokenizer
 from labkit.training.recipe import SETTINGS
 from labkit.training.run import LOG, Run
@@ -85,9 +81,7 @@ class Kind:
     limits: str
     """What it cannot do."""
     measure: Callable[[Shipped], Iterator[str]]
-    """Yields sentences on what it can do."""
-    length: int
-    """Tokens that a sample has at most."""
+    """Measures it, and yields a sentence for each thing it can do."""
 
 
 def stories(language: str) -> Kind:
@@ -106,7 +100,6 @@ def stories(language: str) -> Kind:
         limits="It knows TinyWorld's people, places and things, and nothing else: a word that no\n"
         "story has, it has never seen. It continues stories and does not answer questions.",
         measure=lambda shipped: told(shipped, language),
-        length=220,
     )
 
 
@@ -121,77 +114,41 @@ def told(shipped: Shipped, language: str) -> Iterator[str]:
         f"Excess: **{found['excess']} ± {found['excess_half']}**."
     )
     for temperature in TEMPERATURES:
-        verdicts = [world.judge(text) for text in write(shipped, WRITTEN, 220, temperature)]
-        grammatical, consistent = (
-            sum(getattr(verdict, name) for verdict in verdicts) / WRITTEN
-            for name in ("grammatical", "consistent")
-        )
+        shares = judged(written(shipped, WRITTEN, temperature), frozenset(), language)
         yield (
             f"Of {WRITTEN} stories written at temperature {temperature:g}, "
-            f"**{consistent:.0%} are consistent** in the eyes of the judge; "
-            f"{grammatical:.1%} of all sentences are grammatical."
+            f"**{shares['consistent']:.0%} are consistent** in the eyes of the judge; "
+            f"{shares['grammatical']:.1%} of all sentences are grammatical."
         )
 
 
-def plays(shipped: Shipped) -> Iterator[str]:
-    """Measure a model of Shakespeare as the league table does."""
-    _, _, test = split_texts(load("shakespeare"))
-    score = evaluate(shipped.model, shipped.tokenizer, test)
-    yield (
-        f"On the test works of the league table it needs **{score.bits_per_char:.3f} bits per "
-        f"character**; 95 % interval over works {score.low:.3f} to {score.high:.3f}."
-    )
+def written(shipped: Shipped, n: int, temperature: float) -> list[str]:
+    """Let a model write n texts from nothing, the same ones each time."""
+    return write(shipped.model, shipped.tokenizer, n, seed=0, temperature=temperature)
 
 
-KINDS = {
-    "tinyworld-en": stories("en"),
-    "tinyworld-zh": stories("zh"),
-    "shakespeare": Kind(
-        what="plays and poems after Shakespeare",
-        commands="labkit train shakespeare --out runs/shakespeare\n"
-        "python -m experiments.ship runs/shakespeare",
-        limits="It has read one author. It keeps to his words and his way of setting out a play,\n"
-        "and neither plot nor argument holds for more than a few lines.",
-        measure=plays,
-        length=120,
-    ),
-}
-
-
-def write(shipped: Shipped, n: int, length: int, temperature: float) -> list[str]:
-    """Let a model write n texts from nothing."""
-    end = shipped.tokenizer.end
-    ids = generate(
-        shipped.model,
-        torch.full((n, 1), end),
-        length,
-        generator=torch.Generator().manual_seed(0),
-        temperature=temperature,
-        stop=end,
-    )
-    return [shipped.tokenizer.decode(row.tolist()) for row in ids]
+KINDS = {f"tinyworld-{language}": stories(language) for language in ("en", "zh")}
 
 
 def ship(run: Path, folder: Path = FOLDER) -> Path:
     """Write a model, its tokenizer and its card; return their folder."""
-    name, best = run.name, Run(run).best()
-    out = folder / name
+    best, out = Run(run).best(), folder / run.name
     save_checkpoint(load_checkpoint(best), out, dtype=torch.bfloat16)
     load_tokenizer(run / TOKENIZER).save(out / TOKENIZER)
-    write_atomically(out / CARD, "")
-    write_atomically(out / CARD, card(name, load_shipped(name, folder), run, best))
+    write_atomically(out / CARD, card(run, best, out))
     return out
 
 
-def card(name: str, shipped: Shipped, run: Path, best: Path) -> str:
-    """Measure a model and say what there is to know of it."""
-    kind, folder = KINDS[name], FOLDER / name
+def card(run: Path, best: Path, folder: Path) -> str:
+    """Measure the model that was put into a folder, and say what there is to know of it."""
+    kind = KINDS[run.name]
+    shipped = Shipped(load_checkpoint(folder), load_tokenizer(folder / TOKENIZER), card="")
     log = [json.loads(line) for line in (run / LOG).read_text("utf-8").splitlines()]
-    record: dict[str, Any] = next(r for r in log if r["step"] == int(best.name[5:]))
-    texts = write(shipped, SHOWN, kind.length, 1.0)
+    step = int(best.name.removeprefix("step-"))
+    record: dict[str, Any] = next(row for row in log if row["step"] == step)
     files = sorted(path for path in folder.iterdir() if path.name != CARD)
     return TEXT.format(
-        name=name,
+        name=run.name,
         what=kind.what,
         n_parameters=shipped.model.n_parameters,
         megabytes=sum(path.stat().st_size for path in files) / 1e6,
@@ -199,7 +156,7 @@ def card(name: str, shipped: Shipped, run: Path, best: Path) -> str:
         settings=(run / SETTINGS).read_text(encoding="utf-8"),
         cpu_hours=record["cpu_seconds"] / 3600,
         measured="".join(f"- {sentence}\n" for sentence in kind.measure(shipped)),
-        samples="".join(f"> {_quoted(text)}\n\n" for text in texts),
+        samples="".join(f"> {_quoted(text)}\n\n" for text in written(shipped, SHOWN, 1.0)),
         limits=kind.limits,
         files="".join(f"- `{path.name}`: sha256 {_sha256(path)}\n" for path in files),
         **record | head(""),

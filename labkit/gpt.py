@@ -123,9 +123,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         """Mix information across time: (B, T, D) -> (B, T, D)."""
         B, T, D = x.shape
-        q, k, v = (
-            self.qkv(x).view(B, T, 3, self.n_heads, -1).transpose(1, 3).unbind(2)
-        )  # (B, H, T, K)
+        heads = self.qkv(x).view(B, T, 3, self.n_heads, -1).transpose(1, 3)  # (B, H, 3, T, K)
+        q, k, v = heads.unbind(2)  # (B, H, T, K)
         if self.turn is not None:
             past = 0 if cache is None else cache.length
             places = torch.arange(past, past + T, device=x.device)

@@ -23,7 +23,7 @@ class Shipped:
     tokenizer: Tokenizer
     """What turns text into its ids."""
     card: str
-    """How it was trained, what it can do and what not, in Markdown."""
+    """How it was trained, what it can do and what not, in Markdown; of a run, its settings."""
 
 
 def load_shipped(name: str, folder: Path = FOLDER) -> Shipped:

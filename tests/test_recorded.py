@@ -78,7 +78,7 @@ def test_a_head_that_could_not_be_read_again_is_refused(
 
 
 def test_every_recording_of_the_repository_can_be_read_and_says_how_it_was_made() -> None:
-    paths = [*FOLDER.glob("*.csv")]
+    paths = sorted(FOLDER.glob("*.csv"))
     assert len(paths) > 1
     for path in paths:
         recording = read_recording(path.stem, path.parent)

@@ -54,11 +54,11 @@ class Recipe(TrainConfig):
     """Width of the vector that stands for a token, D."""
     dropout: float = 0.0
     """Share of numbers that are set to zero while training, 0 to below 1."""
-    ngram_order: int = 1
+    ngram_order: int = GPTConfig.ngram_order
     """Length of the longest run of tokens that has a vector of its own; GPT-2 has 1, the token."""
-    ngram_rows: int = 16_381
+    ngram_rows: int = GPTConfig.ngram_rows
     """Vectors for the runs of each length."""
-    ngram_width: int = 32
+    ngram_width: int = GPTConfig.ngram_width
     """Width of such a vector."""
     positions: Literal["learned", "sinusoids", "none"] = "learned"
     """What is added to a token's vector for its place."""

@@ -69,9 +69,8 @@ class Run:
 
     def _compare(self, saved: dict[str, Any], state: State) -> None:
         """Raise ValueError if the folder holds a run of another model, text or configuration."""
-        parts = {"model", "parts", "config", "texts"}
         then, now = (
-            {name: value for part in parts & about.keys() for name, value in about[part].items()}
+            about["model"] | about["parts"] | about["config"] | about["texts"]
             for about in (saved | saved["training"], self._description(state))
         )
         for name in sorted(then.keys() | now.keys()):
