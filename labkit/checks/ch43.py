@@ -48,24 +48,32 @@ tokens_read = Exercise(
 
 
 def _beams(rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, int]]:
-    for kept, vocab, width in ((1, 5, 3), (2, 3, 2), (3, 4, 3), (4, 6, 5)):
+    """Five beams, without ties: in the first three, one text has the best next texts alone."""
+    for kept, vocab, width in ((1, 5, 3), (2, 3, 2), (4, 6, 5)):
         log_probs = torch.tensor(rng.normal(0, 0.5, (kept, vocab))).log_softmax(dim=1)
         # The last of the kept texts is the best, and so good that all the next ones come from it.
-        scores = torch.tensor([*sorted(rng.normal(-9, 1, kept)[:-1]), -1.0])
-        yield scores, log_probs, min(width, vocab)
-    yield torch.tensor([-1.0, -1.1]), torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log(), 2
+        totals = torch.tensor([*sorted(rng.normal(-9, 1, kept)[:-1]), -1.0])
+        yield totals, log_probs, min(width, vocab)
+    log_probs = torch.tensor(rng.normal(0, 0.5, (3, 4))).log_softmax(dim=1)
+    yield torch.tensor(rng.normal(-3, 0.1, 3)), log_probs, 5  # more than one text has next ones
+    yield torch.tensor([-1.0, -1.1]), torch.tensor([[0.6, 0.4], [0.9, 0.1]]).log(), 2
 
 
-def _beam_step(scores: Tensor, log_probs: Tensor, width: int) -> list[list[float]]:
-    totals = scores[:, None] + log_probs
-    order = totals.flatten().argsort(descending=True)[:width].tolist()
+def _beam_step(totals: Tensor, log_probs: Tensor, width: int) -> list[list[float]]:
+    sums = totals[:, None] + log_probs
+    order = sums.flatten().argsort(descending=True)[:width].tolist()
     places = [divmod(place, log_probs.shape[1]) for place in order]
-    return [[row, token, float(totals[row, token])] for row, token in places]
+    return [[row, token, float(sums[row, token])] for row, token in places]
 
 
-def _children_of_each(scores: Tensor, log_probs: Tensor, width: int) -> list[list[float]]:
-    best = [[i, int(row.argmax()), float(scores[i] + row.max())] for i, row in enumerate(log_probs)]
+def _children_of_each(totals: Tensor, log_probs: Tensor, width: int) -> list[list[float]]:
+    best = [[i, int(row.argmax()), float(totals[i] + row.max())] for i, row in enumerate(log_probs)]
     return sorted(best, key=lambda pair: -pair[2])[:width]
+
+
+def _children_of_the_best(totals: Tensor, log_probs: Tensor, width: int) -> list[list[float]]:
+    others = totals < totals.max()
+    return _beam_step(totals.masked_fill(others, -math.inf), log_probs, width)
 
 
 beam_step = Exercise(
@@ -76,15 +84,17 @@ beam_step = Exercise(
     tolerance=1e-6,
     wrong=(
         _children_of_each,
-        lambda scores, log_probs, width: _beam_step(0 * scores, log_probs, width),
-        lambda scores, log_probs, width: _beam_step(scores, log_probs, width)[::-1],
-        lambda scores, log_probs, width: _beam_step(scores, log_probs.exp(), width),
+        _children_of_the_best,
+        lambda totals, log_probs, width: _beam_step(0 * totals, log_probs, width),
+        lambda totals, log_probs, width: _beam_step(totals, log_probs, width)[::-1],
+        lambda totals, log_probs, width: _beam_step(totals, log_probs.exp(), width),
     ),
 )
 
 
 def _distributions(rng: np.random.Generator) -> Iterator[tuple[Tensor, float]]:
     yield torch.tensor([0.2, 0.5, 0.1, 0.2]), 0.5
+    yield torch.tensor([0.2, 0.5, 0.1, 0.2]), 0.6  # two are equal at the border, one is kept
     for vocab, p in ((4, 0.3), (6, 0.6), (9, 0.9), (20, 0.8)):
         yield torch.tensor(rng.dirichlet([0.7] * vocab)), p
 
@@ -94,6 +104,11 @@ def _top_p(probs: Tensor, p: float) -> Tensor:
     before = ordered.cumsum(0) - ordered
     kept = torch.zeros_like(probs)
     kept[order] = torch.where(before < p, ordered, 0.0)
+    return kept / kept.sum()
+
+
+def _with_all_equals(probs: Tensor, p: float) -> Tensor:
+    kept = probs * (probs >= probs[_top_p(probs, p) > 0].min())
     return kept / kept.sum()
 
 
@@ -114,6 +129,8 @@ top_p = Exercise(
         lambda probs, p: torch.where(_top_p(probs, p) > 0, probs, 0.0),
         lambda probs, p: probs * (probs >= p) / (probs * (probs >= p)).sum(),
         _at_most_p,
+        _with_all_equals,
+        lambda probs, p: _top_p(probs.flip(0), p).flip(0),  # of equal ones the last
         lambda probs, p: _top_p(probs, min(1.0, p + float(probs.max()))),
     ),
 )
