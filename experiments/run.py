@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import block, counting, gpt, learning, meaning, pretraining, speed
+from experiments import block, counting, gpt, ladder, learning, meaning, pretraining, speed
 from labkit.datasets import DatasetError
 from labkit.recorded import write_recording
 
@@ -37,6 +37,10 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "meaning_sweeps": learning.sweep_rows,
     "pretraining": pretraining.table_rows,
     "pretraining_rates": pretraining.rates_rows,
+    "speed_ladder": ladder.ladder_rows,
+    "speed_top": ladder.top_rows,
+    "speed_times": ladder.times_rows,
+    "speed_laptop": speed.laptop_rows,
     "speed_speedrun": speed.speedrun_rows,
 }
 

@@ -23,6 +23,8 @@ from labkit.tokenizers import Tokenizer
 
 CHUNK = 4096
 WINDOWS_AT_ONCE = 16
+LEAGUE = ("league", "speed_laptop")
+"""The recordings whose rows with a chapter are the league table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +175,9 @@ def read_league(until: str | None = None) -> list[LeagueRow]:
     excess = {row["model"]: row["excess"] for row in read_recording("league_tinyworld").rows}
     rows = [
         LeagueRow(**{name: kind(row[name]) for name, kind in kinds.items() if name in row})
-        for recorded in read_recording("league").rows
-        for row in [{**recorded, "excess": excess.get(recorded["model"], "nan")}]
+        for name in LEAGUE
+        for recorded in read_recording(name).rows
+        for row in [{"excess": excess.get(recorded["model"], "nan"), **recorded}]
+        if row["chapter"]
     ]
     return [row for row in rows if until is None or row.chapter <= until]

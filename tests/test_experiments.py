@@ -11,8 +11,8 @@ from labkit.datasets import DatasetError
 from labkit.metrics import read_league
 from labkit.recorded import FOLDER, read_recording
 
-TIMES = {"cpu_seconds"}
-TRAINED = {"nats"}
+TIMES = {"cpu_seconds", "ms_low", "ms", "ms_high"}
+TRAINED = {"nats", "updates", "updates_to_lower"}
 """What a training of hundreds of updates comes to: last bits grow on the way."""
 SAMPLED = {
     "spelled",
