@@ -148,9 +148,11 @@ def top_rows(quick: bool = False) -> Iterator[Row]:
 
 
 def times_rows(quick: bool = False) -> Iterator[Row]:
-    """Time one update of each rung, all of them in turn, several rounds."""
+    """Time one update of each rung, and of the last one without a part, in turn, several rounds."""
     text = prepare_recipe(GPT_2)
-    chosen = {n: recipe for n, recipe in recipes().items() if not quick or n == QUICK}
+    top = recipes()[QUICK]
+    chosen = recipes() | {f"without {n}": replace(top, **c) for n, c in UNDO.items() if c}
+    chosen = {QUICK: top} if quick else chosen
     runs = {}
     for name, recipe in chosen.items():
         state = State(new_model(recipe, text.tokenizer), recipe)

@@ -18,6 +18,7 @@ def _curves(rng: np.random.Generator) -> Iterator[tuple[list[int], list[float], 
         yield steps, losses, (losses[0] + 2 * losses[-1]) / 3
         yield steps, losses, min(losses) - 0.1
     yield [0, 10, 20, 30], [4.0, 2.0, 2.2, 1.0], 2.1
+    yield [0, 10, 20], [4.0, 2.0, 3.0], 2.0
 
 
 def _updates_until(steps: Sequence[int], losses: Sequence[float], target: float) -> float:
@@ -39,6 +40,15 @@ def _wrong_way_round(steps: Sequence[int], losses: Sequence[float], target: floa
     return math.inf
 
 
+def _only_from_above_to_below(
+    steps: Sequence[int], losses: Sequence[float], target: float
+) -> float:
+    for (before, worse), (after, better) in pairwise(zip(steps, losses, strict=True)):
+        if worse > target > better:
+            return before + (after - before) * (worse - target) / (worse - better)
+    return math.inf
+
+
 updates_until = Exercise(
     name="my_updates_until",
     points=3,
@@ -47,6 +57,7 @@ updates_until = Exercise(
     wrong=(
         _first_evaluation,
         _wrong_way_round,
+        _only_from_above_to_below,
         lambda steps, losses, target: float(np.interp(target, losses[::-1], steps[::-1])),
         lambda steps, losses, target: min(_updates_until(steps, losses, target), steps[-1]),
     ),
@@ -77,6 +88,7 @@ rms_norm = Exercise(
 def _runs(rng: np.random.Generator) -> Iterator[tuple[list[int], int, int, int]]:
     for n, base, rows in ((2, 7, 5), (2, 27, 10**6), (3, 11, 101), (5, 80, 16_381)):
         yield rng.integers(0, base - 1, 12).tolist(), n, base, rows
+    yield [3, 1], 4, 10, 997
 
 
 def _rows(ids: Sequence[int], n: int, base: int, rows: int) -> list[int]:
