@@ -69,8 +69,9 @@ class Run:
 
     def _compare(self, saved: dict[str, Any], state: State) -> None:
         """Raise ValueError if the folder holds a run of another model, text or configuration."""
+        # In this order: where a recipe says 0 for "characters", the model knows how many there are.
         then, now = (
-            about["model"] | about["parts"] | about["config"] | about["texts"]
+            about["config"] | about["model"] | about["parts"] | about["texts"]
             for about in (saved | saved["training"], self._description(state))
         )
         for name in sorted(then.keys() | now.keys()):
