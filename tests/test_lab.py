@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import __main__ as program
+from workbench import command as program
 from workbench import lab
 from workbench.reader import Action, Change, ReaderError
 

@@ -9,9 +9,9 @@ import torch
 
 from experiments import ship
 from experiments.meaning import excess
-from labkit.__main__ import main
 from labkit.shipped import CARD, FOLDER, load_shipped
 from tinyworld import TinyWorld
+from workbench.command import main
 
 NAMES = sorted(path.parent.name for path in FOLDER.glob(f"*/{CARD}"))
 STORYTELLERS = [name for name in NAMES if name.startswith("tinyworld")]

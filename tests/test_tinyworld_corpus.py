@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit.__main__ import main
 from tinyworld import Story, TinyWorld
 from tinyworld.tinyworld import is_new_combination, write_corpus
+from workbench.command import main
 
 KINDS = ("ABC", "XY", "PQRS")
 

@@ -15,7 +15,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from labkit.__main__ import main
 from labkit.checkpoints import load_checkpoint
 from labkit.datasets.prepare import prepare
 from labkit.datasets.shards import TokenShards
@@ -30,6 +29,7 @@ from labkit.training.recipe import (
     run_recipe,
     write_recipe,
 )
+from workbench.command import main
 
 SMALL = [
     *("--n-layers", "1", "--n-heads", "2", "--d-model", "16", "--vocab-size", "0"),

@@ -1,5 +1,5 @@
-"""Everything about the reader's machine and folder, nothing about language models.
+"""The command `labkit`, and what it does for the reader's machine and folder.
 
-It opens JupyterLab, brings the reader's copy of the chapters up to date and says what is wrong with
-a machine. It uses labkit; of labkit only the command (`labkit lab`, `doctor`, `reader`) uses it.
+It opens JupyterLab, brings the reader's copy of the chapters up to date, says what is wrong with a
+machine, and calls labkit to train, to write and to prepare texts. labkit does not use it.
 """

@@ -21,7 +21,7 @@ BAD: list[tuple[Callable[[Library], list[str]], Library]] = [
     (rules.imports_point_down, {"labkit.viz": "def f():\n    from workbench import machine"}),
     (rules.imports_point_down, {"labkit.datasets": "import workbench.reader"}),
     (rules.imports_point_down, {"labkit.course": "import workbench"}),
-    (rules.imports_point_down, {"workbench.doctor": "from labkit.__main__ import main"}),
+    (rules.imports_point_down, {"workbench.doctor": "from workbench.command import main"}),
     (rules.imports_point_down, {"workbench.novelty": ""}),
     (rules.imports_point_down, {"labkit.machine": ""}),
     (
@@ -68,8 +68,9 @@ GOOD: Library = {
     "labkit.viz.charts": "def g():\n    return 1\n" + "x = 1\n" * 300,
     "labkit.notebook": "def show():\n    print(1)" + "\n    x = 1" * 38,
     "labkit.checks.ch99": "y = 2\n" * 349,
-    "labkit.__main__": "from workbench.doctor import report\n" + "x = 1\n" * 349,
+    "labkit.__main__": "from workbench.command import main\n",
     "workbench": '"""Nearly empty."""',
+    "workbench.command": "from workbench.doctor import report\nprint(1)",
     "workbench.doctor": "from labkit.viz import g\nfrom workbench import machine\nprint(1)",
     "workbench.machine": "import labkit.datasets\n" + "x = 1\n" * 349,
 }

@@ -241,10 +241,3 @@ def export(run: Path, out: Path) -> int:
         return fail(error)
     print(f"{out}: the model of {best}, its tokenizer and a card, for transformers")
     return 0
-
-
-if __name__ == "__main__":
-    code = main()
-    if "labkit.training.distributed" in sys.modules:
-        sys.modules["labkit.training.distributed"].leave(code)
-    sys.exit(code)
