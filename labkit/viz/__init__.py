@@ -5,21 +5,27 @@ of text that says what it shows. `watch` alone draws while it works. No picture 
 """
 
 from labkit.viz.attention import attention_matrix
+from labkit.viz.attention_viewer import AttentionViewer, attention
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
 from labkit.viz.picture import Picture
+from labkit.viz.reading import Attentions, read_attention
 from labkit.viz.timeline import TimelineEntry, timeline
 
 __all__ = [
+    "AttentionViewer",
+    "Attentions",
     "LeagueTable",
     "Picture",
     "TimelineEntry",
+    "attention",
     "attention_matrix",
     "curves",
     "heatmap",
     "league_table",
     "next_token_bars",
+    "read_attention",
     "timeline",
     "visible",
     "watch",

@@ -1,6 +1,6 @@
-"""Draw plotly figures as PNG in one headless Chromium page that stays open.
+"""Draw plotly figures and viewers as PNG in one headless Chromium that stays open.
 
-The page lives in a child process that reads one figure a line and answers one PNG a line, because
+It lives in a child process that reads one picture a line and answers one PNG a line, because
 playwright's plain interface refuses to run inside a kernel's event loop. The child ends, and
 Chromium with it, as soon as its input closes: when the kernel exits, however it exits. No network.
 """
@@ -48,6 +48,7 @@ def find_chromium() -> str | None:
 def render_png(figure: dict[str, Any]) -> bytes | None:
     """Return a plotly figure (`data`, `layout` with width and height, `config`) as PNG bytes.
 
+    Or a page, `html`, that marks its body as `data-drawn`; both are drawn in the node `picture`.
     None where there is no Chromium or no playwright. Raises RuntimeError if Chromium fails.
     """
     path = find_chromium()
@@ -145,8 +146,16 @@ def serve(chromium: str, requests: TextIO, answers: TextIO) -> None:
                         '<!doctype html><body style="margin:0"><div id="picture"></div>'
                     )
                     page.add_script_tag(path=script)
-                page.evaluate(DRAW, json.loads(line))
-                png = page.locator("#picture").screenshot(omit_background=True)
+                shown, request = page, json.loads(line)
+                if "html" in request:
+                    shown = browser.new_page(device_scale_factor=1.5)
+                    shown.set_content(request["html"])
+                    shown.wait_for_selector("body[data-drawn]")
+                else:
+                    page.evaluate(DRAW, request)
+                png = shown.locator("#picture").screenshot(omit_background=True)
+                if shown is not page:
+                    shown.close()
                 answer = {"png": base64.b64encode(png).decode("ascii")}
             except Error as error:
                 answer = {"error": str(error).splitlines()[0]}

@@ -1,0 +1,558 @@
+// Attention, three linked views of one selection: all heads, one head's matrix, and its lines.
+// `meta` says what there is; `weights` holds them packed, as attention.py describes. Heads that did
+// not fit are asked of Python one by one. Head -1 is the mean over the heads of a layer.
+
+const MEAN = -1;
+const THUMB = 32;
+const SCALES = {
+  root: "colour: √weight, 0 to 1",
+  linear: "colour: weight, 0 to 1",
+  row: "colour: weight ÷ its row's largest",
+};
+const SIGNED = {
+  root: "colour: √change; red: less",
+  linear: "colour: change, -1 to 1; red: less",
+};
+
+// The weights, unpacked when they are needed. (T, S) as one array, row by row.
+class Heads {
+  constructor(model, onArrival) {
+    this.model = model;
+    this.meta = model.get("meta");
+    this.known = new Map();
+    this.thumbs = new Map();
+    this.onArrival = onArrival;
+    const { kind, thumbs } = this.meta;
+    this.packed = asNumbers(model.get("weights"), kind === "f4" ? Float32Array : Uint16Array);
+    this.small = asNumbers(model.get("thumbs"), Int8Array);
+    this.hear = (message, buffers) => {
+      if (message.html) save(message.file, message.html, "text/html");
+      if (!message.head) return;
+      this.keep(...message.head, asNumbers(buffers[0], kind === "f4" ? Float32Array : Uint16Array));
+      onArrival();
+    };
+    model.on("msg:custom", this.hear);
+    if (thumbs) this.keep(...this.meta.first, this.packed);
+  }
+
+  keep(layer, head, packed) {
+    this.known.set(`${layer},${head}`, this.unpack(packed));
+  }
+
+  // u2: 65535 is 1. With `triangle`, the rows hold only the keys that a query may look at.
+  unpack(packed) {
+    const { T, S, kind, triangle } = this.meta;
+    const full = new Float32Array(T * S);
+    const unit = kind === "f4" ? 1 : 65535;
+    let at = 0;
+    for (let i = 0; i < T; i++) {
+      const n = triangle ? i + 1 : S;
+      for (let j = 0; j < n; j++) full[i * S + j] = packed[at++] / unit;
+    }
+    return full;
+  }
+
+  get(layer, head) {
+    const name = `${layer},${head}`;
+    if (this.known.has(name)) return this.known.get(name);
+    if (this.meta.thumbs) {
+      this.model.send?.({ ask: [layer, head] });
+      return null;
+    }
+    const one = this.packed.length / (this.meta.layers * this.meta.heads);
+    const start = (layer * this.meta.heads + head) * one;
+    if (head === MEAN) this.known.set(name, this.mean(layer));
+    else this.keep(layer, head, this.packed.subarray(start, start + one));
+    return this.known.get(name);
+  }
+
+  mean(layer) {
+    const { T, S, heads } = this.meta;
+    const total = new Float32Array(T * S);
+    for (let head = 0; head < heads; head++) {
+      const one = this.get(layer, head);
+      for (let k = 0; k < total.length; k++) total[k] += one[k] / heads;
+    }
+    return total;
+  }
+
+  // At most THUMB × THUMB numbers, the largest of what falls together; -1 to 1.
+  thumb(layer, head) {
+    const name = `${layer},${head}`;
+    if (!this.thumbs.has(name)) this.thumbs.set(name, this.makeThumb(layer, head));
+    return this.thumbs.get(name);
+  }
+
+  makeThumb(layer, head) {
+    const { T, S, heads, thumbs } = this.meta;
+    const [rows, columns] = [Math.min(T, THUMB), Math.min(S, THUMB)];
+    if (thumbs) {
+      const start = (layer * heads + head) * rows * columns;
+      return Float32Array.from(this.small.subarray(start, start + rows * columns), (v) => v / 127);
+    }
+    return pool(this.get(layer, head), T, S, rows, columns);
+  }
+
+  mayLook(i, j) {
+    return !this.meta.triangle || j <= i;
+  }
+
+  stop() {
+    this.model.off?.("msg:custom", this.hear);
+  }
+}
+
+// The number furthest from zero of each rectangle of cells.
+function pool(full, T, S, rows, columns) {
+  const small = new Float32Array(rows * columns);
+  for (let i = 0; i < T; i++) {
+    const to = Math.floor((i * rows) / T) * columns;
+    for (let j = 0; j < S; j++) {
+      const k = to + Math.floor((j * columns) / S);
+      if (Math.abs(full[i * S + j]) > Math.abs(small[k])) small[k] = full[i * S + j];
+    }
+  }
+  return small;
+}
+
+// What a weight looks like, -1 to 1, on the chosen scale.
+function seen(weight, largest, scale) {
+  if (scale === "root") return Math.sign(weight) * Math.sqrt(Math.abs(weight));
+  return scale === "row" ? weight / (largest || 1) : weight;
+}
+
+// For each key, what the chosen queries take of it together; for each query, what the row adds to.
+function takenTogether(full, S, queries) {
+  const sums = new Float32Array(S);
+  for (const i of queries) for (let j = 0; j < S; j++) sums[j] += full[i * S + j];
+  return sums;
+}
+
+function rowSum(full, S, i) {
+  let sum = 0;
+  for (let j = 0; j < S; j++) sum += full[i * S + j];
+  return sum;
+}
+
+class Viewer {
+  constructor(model, el) {
+    this.model = model;
+    this.meta = model.get("meta");
+    this.cell = { i: this.meta.T - 1, j: 0 };
+    Object.assign(this, { scale: "root", sink: false, order: "place", view: "matrix" });
+    this.heads = new Heads(model, () => this.draw());
+    this.root = begin(el, model.get("title"));
+    this.root.append(this.makeControls(), this.makeViews(this.makeWords()));
+    this.select = () => this.draw();
+    model.on("change:layer", this.select);
+    model.on("change:head", this.select);
+    model.on("change:queries", this.select);
+    this.forget = onTheme(this.select);
+    this.draw();
+  }
+
+  get layer() {
+    return this.model.get("layer");
+  }
+
+  get head() {
+    return this.model.get("head");
+  }
+
+  get queries() {
+    return this.model.get("queries");
+  }
+
+  set(changes) {
+    for (const [name, value] of Object.entries(changes)) this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  makeControls() {
+    const { scores, signed } = this.meta;
+    const orders = { place: "heads by place" };
+    for (const name of Object.keys(scores)) orders[name] = `heads by ${name}`;
+    const then = (name) => (value) => {
+      this[name] = value;
+      this.draw();
+    };
+    const mean = tick("mean over heads", this.head === MEAN, (on) => {
+      this.set({ head: on ? MEAN : 0 });
+    });
+    this.meanBox = mean.querySelector("input");
+    this.tabs = ["matrix", "lines"].map((name) => button(name, () => then("view")(name)));
+    const controls = [
+      node("span", { role: "group", "aria-label": "view of the head" }, ...this.tabs),
+      choice("", orders, this.order, then("order")),
+      choice("", signed ? SIGNED : SCALES, this.scale, then("scale")),
+      tick("hide first token", this.sink, then("sink")),
+      mean,
+    ];
+    controls[1].firstElementChild.setAttribute("aria-label", "order of heads");
+    controls[2].firstElementChild.setAttribute("aria-label", "scale of colours");
+    return node("div", { class: "bar" }, ...controls);
+  }
+
+  makeViews(words) {
+    this.map = node("canvas", { tabindex: 0, role: "img" });
+    this.map.addEventListener("click", (event) => this.clickMap(event));
+    this.matrix = node("canvas", { tabindex: 0, role: "img" });
+    this.matrix.addEventListener("mousemove", (event) => this.point(event));
+    this.matrix.addEventListener("click", (event) => this.point(event) && this.lock());
+    this.lines = node("div", { tabindex: 0, role: "img" });
+    this.lines.style = "overflow-y: auto; max-height: 520px; width: 460px";
+    for (const place of [this.map, this.matrix, this.lines]) onKeys(place, this.keys());
+    const style = "display: flex; gap: 18px; align-items: flex-start; flex-wrap: wrap";
+    const left = node("div", { style: "width: 346px" }, this.map, words);
+    return node("div", { style, class: "views" }, left, this.matrix, this.lines);
+  }
+
+  makeWords() {
+    this.told = node("div", { class: "told", role: "status", "aria-live": "polite" });
+    this.does = node("div", { class: "told does" });
+    this.wrong = node("div", { class: "told wrong", role: "alert" });
+    this.chosen = pasted("the selection");
+    const files = node(
+      "div",
+      { class: "bar" },
+      this.chosen.place,
+      button("PNG", () => this.savePng()),
+      button("SVG", () => save("attention.svg", svgText(this.asSvg()), "image/svg+xml")),
+      ...(this.model.send ? [button("HTML", () => this.model.send({ ask: "html" }))] : []),
+    );
+    const keys = "arrows: cell · [ ] layer · , . head · Enter: keep a query · Esc: let all go";
+    return node("div", {}, this.told, this.does, this.wrong, files, node("small", {}, keys));
+  }
+
+  keys() {
+    const { T, S, layers, heads } = this.meta;
+    const move = (down, right) => () => {
+      const i = Math.min(Math.max(this.cell.i + down, 0), T - 1);
+      const j = Math.min(Math.max(this.cell.j + right, 0), S - 1);
+      this.cell = { i, j };
+      this.draw();
+    };
+    const turn = (name, by, n) => () => {
+      this.set({ [name]: (Math.max(this[name], 0) + by + n) % n });
+    };
+    return {
+      ArrowUp: move(-1, 0),
+      ArrowDown: move(1, 0),
+      ArrowLeft: move(0, -1),
+      ArrowRight: move(0, 1),
+      "[": turn("layer", -1, layers),
+      "]": turn("layer", 1, layers),
+      ",": turn("head", -1, heads),
+      ".": turn("head", 1, heads),
+      Enter: () => this.lock(),
+      Escape: () => this.set({ queries: [] }),
+    };
+  }
+
+  lock() {
+    const { i } = this.cell;
+    const kept = this.queries.filter((query) => query !== i);
+    const more = kept.length === this.queries.length ? [...kept, i] : kept;
+    this.set({ queries: more.sort((a, b) => a - b) });
+  }
+
+  draw() {
+    const full = this.heads.get(this.layer, this.head);
+    this.tabs.forEach((tab) => {
+      tab.setAttribute("aria-pressed", String(tab.textContent === this.view));
+    });
+    this.meanBox.checked = this.head === MEAN;
+    this.drawMap();
+    this.matrix.hidden = this.view !== "matrix";
+    this.lines.hidden = this.view !== "lines";
+    if (full && this.view === "matrix") this.drawMatrix(full);
+    if (full && this.view === "lines") this.drawLines(full);
+    this.tell(full);
+  }
+
+  // Heads in reading order: by place, a row is a layer; by a score, the highest comes first.
+  ordered() {
+    const { layers, heads, scores } = this.meta;
+    const all = Array.from({ length: layers * heads }, (_, k) => k);
+    const score = scores[this.order];
+    if (score) all.sort((a, b) => (score[b] ?? -Infinity) - (score[a] ?? -Infinity) || a - b);
+    return all;
+  }
+
+  drawMap() {
+    const { layers, heads, T, S } = this.meta;
+    this.side = Math.min(Math.max(Math.floor(320 / Math.max(heads, layers)), 12), 72);
+    const [left, top] = [26, 18];
+    const pen = paper(this.map, left + heads * this.side + 2, top + layers * this.side + 2);
+    pen.font = pen.font.replace("12px", "11px");
+    const [rows, columns] = [Math.min(T, THUMB), Math.min(S, THUMB)];
+    const byPlace = this.order === "place";
+    const colours = hues(this.map);
+    this.ordered().forEach((k, place) => {
+      const [layer, head] = [Math.floor(k / heads), k % heads];
+      const x = left + (place % heads) * this.side;
+      const y = top + Math.floor(place / heads) * this.side;
+      const look = { scale: "root", sink: this.sink, ...colours };
+      const image = picture(this.heads.thumb(layer, head), rows, columns, look);
+      pen.imageSmoothingEnabled = false;
+      pen.drawImage(image, x + 1, y + 1, this.side - 2, this.side - 2);
+      const isChosen = layer === this.layer && (head === this.head || this.head === MEAN);
+      pen.lineWidth = isChosen ? 2.5 : 1;
+      pen.strokeStyle = isChosen ? `rgb(${RED})` : FAINT;
+      pen.strokeRect(x + 1, y + 1, this.side - 2, this.side - 2);
+    });
+    const every = Math.ceil(16 / this.side);
+    for (let n = 0; byPlace && n < heads; n += every) pen.fillText(n, left + n * this.side + 3, 13);
+    for (let n = 0; byPlace && n < layers; n += every) {
+      pen.fillText(n, 4, top + n * this.side + this.side / 2 + 4);
+    }
+    if (!byPlace) pen.fillText(`most ${this.order} first`, left, 13);
+    const name = `${layers} layers of ${heads} heads; chosen: layer ${this.layer}`;
+    this.map.setAttribute("aria-label", `${name}, ${this.headName()}`);
+  }
+
+  clickMap(event) {
+    const { heads } = this.meta;
+    const [x, y] = [event.offsetX - 26, event.offsetY - 18].map((v) => Math.floor(v / this.side));
+    const k = this.ordered()[y * heads + x];
+    if (x < 0 || x >= heads || k === undefined) return;
+    this.set({ layer: Math.floor(k / heads), head: k % heads });
+  }
+
+  // Tokens beside the rows and above the columns while they can be read, else a few.
+  drawMatrix(full) {
+    const { T, S, queries, keys } = this.meta;
+    const cell = Math.min(440 / Math.max(T, S), 28);
+    const margin = 8 + Math.min(longest([...queries, ...keys]), 96);
+    Object.assign(this, { cellSide: cell, margin });
+    const pen = paper(this.matrix, margin + S * cell + 8, margin + T * cell + 8);
+    const [rows, columns] = [Math.min(T, 880), Math.min(S, 880)];
+    const shown = rows < T || columns < S ? pool(full, T, S, rows, columns) : full;
+    const look = { scale: this.scale, sink: this.sink, ...hues(this.matrix) };
+    const image = picture(shown, rows, columns, look, this.meta.triangle);
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(image, margin, margin, S * cell, T * cell);
+    this.drawMarks(pen);
+    this.drawTokens(pen, queries, this.cell.i, (token, at) => {
+      pen.textAlign = "right";
+      pen.fillText(token, margin - 4, margin + (at + 0.5) * cell + 4);
+    });
+    this.drawTokens(pen, keys, this.cell.j, (token, at) => {
+      pen.save();
+      pen.translate(margin + (at + 0.5) * cell + 4, margin - 4);
+      pen.rotate(-Math.PI / 2);
+      pen.textAlign = "left";
+      pen.fillText(token, 0, 0);
+      pen.restore();
+    });
+    const name = `${this.headName()} of layer ${this.layer}, ${T} × ${S}`;
+    this.matrix.setAttribute("aria-label", name);
+  }
+
+  // The pointed cell, the queries that were kept, and rows whose numbers cannot be right.
+  drawMarks(pen) {
+    const { T, S, bad } = this.meta;
+    const [cell, margin] = [this.cellSide, this.margin];
+    const frame = (i, colour, width) => {
+      pen.strokeStyle = colour;
+      pen.lineWidth = width;
+      pen.strokeRect(margin, margin + i * cell, S * cell, cell);
+    };
+    for (const i of this.queries) frame(i, `rgb(${GREEN})`, 2);
+    for (const [layer, head, i] of bad) {
+      if (layer !== this.layer || (head !== this.head && this.head !== MEAN)) continue;
+      frame(i, `rgb(${RED})`, 2);
+      for (let x = 0; x < S * cell; x += 6) pen.strokeRect(margin + x, margin + i * cell, 1, cell);
+    }
+    pen.strokeStyle = getComputedStyle(this.matrix).color;
+    pen.lineWidth = 1;
+    pen.strokeRect(margin, margin + this.cell.i * cell, S * cell, cell);
+    pen.strokeRect(margin + this.cell.j * cell, margin, cell, T * cell);
+  }
+
+  drawTokens(pen, tokens, pointed, write) {
+    const every = Math.ceil(11 / this.cellSide);
+    tokens.forEach((token, at) => {
+      const isPointed = at === pointed;
+      const isNear = Math.abs(at - pointed) < every;
+      if (!isPointed && (isNear || at % every)) return;
+      pen.font = pen.font.replace(/^(bold )?/, isPointed ? "bold " : "");
+      pen.fillStyle = getComputedStyle(this.matrix).color;
+      write(shortened(token), at);
+    });
+  }
+
+  point(event) {
+    const { T, S } = this.meta;
+    const [j, i] = [event.offsetX, event.offsetY].map((v) => {
+      return Math.floor((v - this.margin) / this.cellSide);
+    });
+    if (i < 0 || j < 0 || i >= T || j >= S) return false;
+    if (i !== this.cell.i || j !== this.cell.j) {
+      this.cell = { i, j };
+      this.draw();
+    }
+    return true;
+  }
+
+  drawLines(full) {
+    const svg = this.linesSvg(full);
+    this.lines.replaceChildren(svg);
+    this.lines.setAttribute("aria-label", svg.getAttribute("aria-label"));
+  }
+
+  // Queries on the left, keys on the right; of a long text the hundred tokens around the query.
+  linesSvg(full) {
+    const { T, S, queries, keys } = this.meta;
+    const asked = this.queries.length ? this.queries : [this.cell.i];
+    const first = Math.max(Math.min(asked[0] - 50, Math.max(T, S) - 100), 0);
+    const [rows, last] = [18, Math.min(first + 100, Math.max(T, S))];
+    const label = `lines from ${asked.map((i) => queries[i]).join(", ")}`;
+    const size = { width: 440, height: (last - first) * rows + 8 };
+    const svg = drawn("svg", { ...size, role: "img", "aria-label": label });
+    const y = (at) => (at - first) * rows + 16;
+    const colours = hues(this.lines);
+    const opaque = (weight) => Math.abs(seen(weight, 1, this.scale === "root" ? "root" : "linear"));
+    for (const i of asked) {
+      for (let j = first; j < Math.min(last, S); j++) {
+        const weight = full[i * S + j];
+        const isHidden = !this.heads.mayLook(i, j) || (this.sink && j === 0);
+        if (isHidden || Math.abs(weight) < 0.002) continue;
+        const colour = shade(Math.sign(weight), colours);
+        const stroke = { stroke: colour, "stroke-opacity": opaque(weight) };
+        const ends = { x1: 168, x2: 272, y1: y(i) - 4, y2: y(j) - 4, "stroke-width": 3 };
+        svg.append(drawn("line", { ...ends, ...stroke }));
+      }
+    }
+    for (let at = first; at < last; at++) {
+      const side = (tokens, place) => {
+        if (at >= tokens.length) return;
+        const isAsked = tokens === queries && place.x < 200 && asked.includes(at);
+        const weight = { "font-weight": isAsked ? "bold" : "normal", fill: "currentColor" };
+        svg.append(drawn("text", { ...place, y: y(at), ...weight }, shortened(tokens[at])));
+      };
+      side(queries, { x: 160, "text-anchor": "end" });
+      side(keys, { x: 280, "text-anchor": "start" });
+    }
+    return svg;
+  }
+
+  headName() {
+    return this.head === MEAN ? "mean of all heads" : `head ${this.head}`;
+  }
+
+  tell(full) {
+    const { S, heads, queries, keys, does, problems, signed } = this.meta;
+    const { i, j } = this.cell;
+    const line = `my_head = (${this.layer}, ${this.head === MEAN ? '"mean"' : this.head})`;
+    const kept = this.queries.length ? `; my_tokens = [${this.queries.join(", ")}]` : "";
+    this.chosen.set(line + kept);
+    this.does.textContent = this.head === MEAN ? "" : (does[this.layer * heads + this.head] ?? "");
+    this.wrong.textContent = problems;
+    this.wrong.hidden = !problems;
+    if (!full) {
+      const alone = "this page holds only thumbnails of it; in the notebook it is fetched";
+      this.told.textContent = this.model.send ? "fetching the head …" : alone;
+      return;
+    }
+    const [query, key] = [`${queries[i]} (${i})`, `${keys[j]} (${j})`];
+    const where = `layer ${this.layer}, ${this.headName()}: ${query} → ${key}: `;
+    const weight = this.heads.mayLook(i, j) ? full[i * S + j].toFixed(4) : "masked";
+    const sum = signed ? "" : `; the row adds to ${rowSum(full, S, i).toFixed(4)}`;
+    const together = this.queries.length > 1
+      ? `; the ${this.queries.length} kept queries take ` +
+        `${takenTogether(full, S, this.queries)[j].toFixed(4)} of it together`
+      : "";
+    this.told.textContent = where + weight + sum + together;
+  }
+
+  savePng() {
+    const shown = this.view === "matrix" ? this.matrix : this.map;
+    shown.toBlob((blob) => save("attention.png", blob, "image/png"));
+  }
+
+  // The lines as they are; the matrix as squares, or as one picture where there are too many.
+  asSvg() {
+    const full = this.heads.get(this.layer, this.head);
+    if (this.view === "lines") return this.linesSvg(full);
+    const { T, S, queries, keys } = this.meta;
+    const [side, margin] = [14, 110];
+    const size = { width: margin + S * side + 8, height: margin + T * side + 8 };
+    const svg = drawn("svg", { ...size, "font-size": 11, "font-family": "sans-serif" });
+    for (let i = 0; i < T && T * S <= 16384; i++) {
+      for (let j = 0; j < S; j++) {
+        const share = seen(full[i * S + j], largestOf(full, S, i), this.scale);
+        if (!share || (this.sink && j === 0)) continue;
+        const square = { x: margin + j * side, y: margin + i * side, width: side, height: side };
+        const fill = shade(Math.sign(share), { more: BLUE, less: RED });
+        svg.append(drawn("rect", { ...square, fill, opacity: Math.abs(share) }));
+      }
+    }
+    const [x, y] = [margin - 4, (at) => margin + (at + 0.7) * side];
+    queries.forEach((token, at) => {
+      svg.append(drawn("text", { x, y: y(at), "text-anchor": "end" }, shortened(token)));
+    });
+    keys.forEach((token, at) => {
+      const turned = `translate(${y(at)} ${margin - 4}) rotate(-90)`;
+      svg.append(drawn("text", { transform: turned }, shortened(token)));
+    });
+    return svg;
+  }
+
+  stop() {
+    for (const name of ["layer", "head", "queries"]) {
+      this.model.off?.(`change:${name}`, this.select);
+    }
+    this.heads.stop();
+    this.forget();
+  }
+}
+
+function largestOf(full, S, i) {
+  let largest = 0;
+  for (let j = 0; j < S; j++) largest = Math.max(largest, Math.abs(full[i * S + j]));
+  return largest;
+}
+
+// One pixel for each number; of a triangle, cells that are masked are grey, which no weight is.
+function picture(full, rows, columns, { scale, sink, more, less }, triangle) {
+  const canvas = node("canvas", { width: columns, height: rows });
+  const pen = canvas.getContext("2d");
+  const image = pen.createImageData(columns, rows);
+  const pixels = new Uint32Array(image.data.buffer); // alpha, blue, green, red
+  const [plus, minus] = [more, less].map(([r, g, b]) => (b << 16) | (g << 8) | r);
+  for (let i = 0; i < rows; i++) {
+    const largest = scale === "row" ? largestOf(full, columns, i) : 1;
+    for (let j = 0; j < columns; j++) {
+      const k = i * columns + j;
+      const share = sink && j === 0 ? 0 : seen(full[k], largest, scale);
+      const alpha = Math.round(255 * Math.min(Math.abs(share), 1));
+      pixels[k] = ((alpha << 24) | (share < 0 ? minus : plus)) >>> 0;
+      if (triangle && j > i) pixels[k] = 0x2e808080;
+    }
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+function shortened(token) {
+  const letters = [...token];
+  return letters.length > 12 ? `${letters.slice(0, 11).join("")}…` : token;
+}
+
+// About how many pixels the longest token takes.
+function longest(tokens) {
+  let most = 0;
+  for (const token of tokens) {
+    const wide = [...shortened(token)].reduce((sum, c) => sum + (c > "\u2e80" ? 13 : 7), 0);
+    most = Math.max(most, wide);
+  }
+  return most;
+}
+
+export default {
+  render({ model, el }) {
+    const viewer = new Viewer(model, el);
+    return () => viewer.stop();
+  },
+};
