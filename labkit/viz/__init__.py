@@ -4,8 +4,7 @@ Live, a picture is an interactive plotly figure. With `LABKIT_STATIC=1` it is a 
 of text that says what it shows. `watch` alone draws while it works. No picture needs a network.
 """
 
-from labkit.viz.attention import attention_matrix
-from labkit.viz.attention_viewer import AttentionViewer, attention
+from labkit.viz.attention import AttentionViewer, attention
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
@@ -20,7 +19,6 @@ __all__ = [
     "Picture",
     "TimelineEntry",
     "attention",
-    "attention_matrix",
     "curves",
     "heatmap",
     "league_table",

@@ -138,7 +138,7 @@ class Viewer {
   constructor(model, el) {
     this.model = model;
     this.meta = model.get("meta");
-    this.cell = { i: this.meta.T - 1, j: 0 };
+    this.cell = { i: this.meta.T - 1, j: this.meta.S - 1 };
     Object.assign(this, { scale: "root", sink: false, order: "place", view: "matrix" });
     this.heads = new Heads(model, () => this.draw());
     this.root = begin(el, model.get("title"));
@@ -181,6 +181,7 @@ class Viewer {
     });
     this.meanBox = mean.querySelector("input");
     this.tabs = ["matrix", "lines"].map((name) => button(name, () => then("view")(name)));
+    const isMany = this.meta.layers * this.meta.heads > 1;
     const controls = [
       node("span", { role: "group", "aria-label": "view of the head" }, ...this.tabs),
       choice("", orders, this.order, then("order")),
@@ -190,6 +191,7 @@ class Viewer {
     ];
     controls[1].firstElementChild.setAttribute("aria-label", "order of heads");
     controls[2].firstElementChild.setAttribute("aria-label", "scale of colours");
+    if (!isMany) [4, 1].forEach((place) => controls.splice(place, 1));
     return node("div", { class: "bar" }, ...controls);
   }
 
@@ -262,7 +264,8 @@ class Viewer {
       tab.setAttribute("aria-pressed", String(tab.textContent === this.view));
     });
     this.meanBox.checked = this.head === MEAN;
-    this.drawMap();
+    this.map.hidden = this.meta.layers * this.meta.heads === 1;
+    if (!this.map.hidden) this.drawMap();
     this.matrix.hidden = this.view !== "matrix";
     this.lines.hidden = this.view !== "lines";
     if (full && this.view === "matrix") this.drawMatrix(full);
@@ -322,8 +325,8 @@ class Viewer {
   // Tokens beside the rows and above the columns while they can be read, else a few.
   drawMatrix(full) {
     const { T, S, queries, keys } = this.meta;
-    const cell = Math.min(440 / Math.max(T, S), 28);
-    const margin = 8 + Math.min(longest([...queries, ...keys]), 96);
+    const cell = Math.min(440 / Math.max(T, S), 36);
+    const margin = 16 + Math.min(longest([...queries, ...keys]), 96);
     Object.assign(this, { cellSide: cell, margin });
     const pen = paper(this.matrix, margin + S * cell + 8, margin + T * cell + 8);
     const [rows, columns] = [Math.min(T, 880), Math.min(S, 880)];
@@ -332,6 +335,7 @@ class Viewer {
     const image = picture(shown, rows, columns, look, this.meta.triangle);
     pen.imageSmoothingEnabled = false;
     pen.drawImage(image, margin, margin, S * cell, T * cell);
+    if (cell >= 26) this.drawNumbers(pen, full);
     this.drawMarks(pen);
     this.drawTokens(pen, queries, this.cell.i, (token, at) => {
       pen.textAlign = "right";
@@ -347,6 +351,23 @@ class Viewer {
     });
     const name = `${this.headName()} of layer ${this.layer}, ${T} × ${S}`;
     this.matrix.setAttribute("aria-label", name);
+  }
+
+  drawNumbers(pen, full) {
+    const { T, S } = this.meta;
+    const [cell, margin, colour] = [this.cellSide, this.margin, pen.fillStyle];
+    pen.textAlign = "center";
+    for (let i = 0; i < T; i++) {
+      for (let j = 0; j < S; j++) {
+        const weight = full[i * S + j];
+        if (!this.heads.mayLook(i, j) || (this.sink && j === 0)) continue;
+        const isDark = seen(Math.abs(weight), largestOf(full, S, i), this.scale) > 0.78;
+        pen.fillStyle = isDark && hues(this.matrix).more === BLUE ? "#fff" : colour;
+        const told = weight === 0 ? "·" : weight.toFixed(2).replace(/^(-?)0\./, "$1.");
+        pen.fillText(told, margin + (j + 0.5) * cell, margin + (i + 0.5) * cell + 4);
+      }
+    }
+    pen.fillStyle = colour;
   }
 
   // The pointed cell, the queries that were kept, and rows whose numbers cannot be right.

@@ -1,117 +1,165 @@
-"""One head's attention as a picture: which query takes how much from which key.
+"""The attention viewer: all heads, one head's matrix and its lines, linked by one selection.
 
-Drawn on the heat map of `charts`; it shows numbers that attention computed and computes none.
+Weights travel as 16-bit numbers, 65535 being 1, so that what is shown is within 1e-5 of what was
+computed; differences, which have a sign, as 32-bit ones. Where all heads would be more than
+`LARGEST` bytes, small pictures of them travel first, and a head when it is looked at.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import traitlets
+from numpy.typing import NDArray
 
-from labkit.viz.charts import Array, as_array, brief, heatmap, visible
-from labkit.viz.picture import FAINT, WIDTH, Picture, number, safe, sentence
+from labkit.viz.charts import visible
+from labkit.viz.heads import (
+    Weights,
+    bad_rows,
+    entropy_of_heads,
+    is_causal,
+    says_what_it_does,
+    scores_of_heads,
+    told_rows,
+)
+from labkit.viz.picture import number, sentence
+from labkit.viz.reading import Attentions, read_attention
+from labkit.viz.viewer import Viewer, script
 
-Mask = npt.NDArray[np.bool_]
+LARGEST = 700_000
+"""Bytes of weights that are sent at once."""
+THUMB = 32
+"""Width and height of a head's small picture, at most."""
+MEAN = -1
+"""In place of a head: the mean over the heads of a layer."""
 
 
-def attention_matrix(
-    weights: Any,
-    queries: Sequence[str],
-    keys: Sequence[str],
+class AttentionViewer(Viewer):
+    """What `attention` returns; `layer`, `head` and `queries` say what is chosen."""
+
+    _esm = script("attention.js")
+    meta = traitlets.Dict().tag(sync=True)
+    weights = traitlets.Bytes().tag(sync=True)
+    thumbs = traitlets.Bytes().tag(sync=True)
+    layer = traitlets.Int(0).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    queries = traitlets.List(traitlets.Int()).tag(sync=True)
+
+    def __init__(self, seen: Attentions, says: str, **state: Any) -> None:
+        """Keep the weights, of which a head can be asked for."""
+        self.seen = seen
+        super().__init__(says, **state)
+
+    def answer(self, asked: Any) -> tuple[dict[str, Any], list[bytes]] | None:
+        """Return the packed head that a view asks for."""
+        layer, head = asked["ask"]
+        of_layer = self.seen.weights[layer]
+        one = of_layer.mean(axis=0) if head == MEAN else of_layer[head]
+        return {"head": [layer, head]}, [packed(one, self.meta["triangle"], self.meta["kind"])]
+
+
+def attention(
+    source: Any,
+    text: str | Sequence[str] = "",
+    tokenizer: Any = None,
     *,
-    title: str,
-    mask: Any = None,
+    keys: Sequence[str] | None = None,
+    title: str = "Attention: who takes how much from whom",
+    layer: int = 0,
+    head: int = 0,
     says: str | None = None,
-) -> Picture:
-    """Draw the weights of one head, (T, S): a row per query token, a column per key token.
+) -> AttentionViewer:
+    """Show what every head of a model takes from where, as a widget that can be moved through.
 
-    Where `mask`, (T, S), is False the query may not look: grey, while a weight of zero is a dot.
-    Raises ValueError if shapes do not fit the tokens, if a row does not sum to one, naming the
-    worst, or if a masked cell has a weight.
+    `source`, `text`, `tokenizer` and `keys` are those of `read_attention`; what that returns, or
+    its `minus`, may be given too. Rows that no softmax can have made are named and marked.
+    Raises what `read_attention` raises, and ValueError for a head that is not there.
     """
-    cells = as_array(weights)
-    allowed = np.ones(cells.shape, dtype=bool) if mask is None else as_array(mask) > 0
-    _check(cells, allowed, queries, keys)
-    shown = heatmap(cells, queries, keys, title=title, x="key: looked at", y="query", unit="weight")
-    _tell_cells(shown.figure, cells, allowed, (queries, keys))
-    if not allowed.all():
-        _grey_out(shown.figure, ~allowed)
-    # The cells are about square, of 9 to 32 pixels, and the scale stands beside them.
-    cell = min(32, max(9, 540 // max(len(keys), len(queries))))
-    share = min(0.9, max(0.3, cell * len(keys) / (WIDTH - 110)))
-    bar = {"x": share + 0.01, "len": 1, "lenmode": "fraction", "tickvals": [0, 0.5, 1]}
-    long = any(len(visible(key)) > 2 for key in keys)
-    shown.figure.layout.xaxis.update(domain=[0, share], tickangle=-60 if long else 0)
-    shown.figure.layout.height = 200 + cell * len(queries)  # 200 for the title and the labels
-    shown.figure.data[0].colorbar.update(bar)
-    told = f"{sentence(title)} {_describe(cells, allowed, queries, keys)}"
-    return Picture(shown.figure, says or told)
-
-
-def _check(cells: Array, allowed: Mask, queries: Sequence[str], keys: Sequence[str]) -> None:
-    expected = (len(queries), len(keys))
-    if cells.shape != expected or allowed.shape != expected:
-        raise ValueError(
-            f"expected weights and mask of shape {expected}, one row per query and one column per "
-            f"key, got {cells.shape} and {allowed.shape}: pass one head of one sequence"
-        )
-    sums = cells.sum(axis=1)
-    off = np.nan_to_num(np.abs(sums - 1), nan=np.inf)
-    if off.max(initial=0) > 1e-3:
-        worst = int(off.argmax())
-        raise ValueError(
-            f"expected each row of weights to sum to 1, got {sums[worst]:.4g} for query {worst}, "
-            f"{visible(queries[worst])!r}: pass weights after the softmax over keys"
-        )
-    if cells[~allowed].any():
-        i, j = np.argwhere(~allowed & (cells != 0))[0]
-        raise ValueError(
-            f"expected no weight where the mask is False, got {cells[i, j]:.4g} for query {i} and "
-            f"key {j}: were the weights computed with this mask?"
-        )
-
-
-def _tell_cells(
-    figure: Any, cells: Array, allowed: Mask, tokens: tuple[Sequence[str], Sequence[str]]
-) -> None:
-    """Give each cell its tokens, their places and its weight; tokens may repeat, places do not."""
-    queries, keys = ([f"{visible(t)} ({i})" for i, t in enumerate(names)] for names in tokens)
-    told = np.where(allowed, np.char.mod("%.4f", cells), "masked")
-    figure.data[0].update(
-        z=[brief(row) for row in np.where(allowed & (cells > 0), cells, np.nan)],
-        text=np.where(allowed & (cells == 0), "·", "").tolist(),
-        customdata=[
-            [safe(f"{query} → {key}: {weight}") for key, weight in zip(keys, row, strict=True)]
-            for query, row in zip(queries, told, strict=True)
-        ],
-        hovertemplate="%{customdata}<extra></extra>",
-        hoverongaps=True,
-        zmin=0,
-        zmax=1,
+    seen = read_attention(source, text, tokenizer, keys=keys)
+    L, H, T, S = seen.weights.shape
+    if not (0 <= layer < L and MEAN <= head < H):
+        raise ValueError(f"expected one of {L} layers and {H} heads, got ({layer}, {head})")
+    signed = bool((seen.weights < 0).any()) and not _is_plain(seen.weights)
+    bad = [] if signed else bad_rows(seen.weights)
+    clean = np.nan_to_num(seen.weights, nan=0, posinf=1, neginf=0)
+    scores, does = _of_heads(clean, seen, signed)
+    triangle, kind = is_causal(clean), "f4" if signed else "u2"
+    cells = T * (T + 1) // 2 if triangle else T * S
+    on_demand = L * H * cells * (4 if signed else 2) > LARGEST and L * H > 1
+    meta = {"layers": L, "heads": H, "T": T, "S": S, "triangle": triangle, "kind": kind}
+    meta |= {"queries": [visible(t) for t in seen.queries], "keys": [visible(t) for t in seen.keys]}
+    meta |= {"signed": signed, "thumbs": on_demand, "first": [layer, max(head, 0)]}
+    meta |= {"scores": scores, "does": does, "problems": told_rows(bad, seen.queries)}
+    meta["bad"] = [row[:3] for row in bad[:1000]]
+    return AttentionViewer(
+        Attentions(clean, seen.queries, seen.keys),
+        says or f"{sentence(title)} {_described(clean, meta, layer, head)}",
+        title=title,
+        meta=meta,
+        weights=packed(clean[layer, max(head, 0)] if on_demand else clean, triangle, kind),
+        thumbs=_small(clean) if on_demand else b"",
+        layer=layer,
+        head=head,
     )
 
 
-def _grey_out(figure: Any, masked: Mask) -> None:
-    """Fill masked cells with one faint grey, which is not on the scale of weights."""
-    figure.add_heatmap(
-        z=[[0 if cell else None for cell in row] for row in masked],
-        colorscale=[[0, FAINT], [1, FAINT]],
-        showscale=False,
-        hoverinfo="skip",
-        xgap=1,
-        ygap=1,
-    )
-    figure.layout.xaxis.title.text += "; grey: masked"
-
-
-def _describe(cells: Array, allowed: Mask, queries: Sequence[str], keys: Sequence[str]) -> str:
-    """Say where the three largest weights are, and how many cells are masked."""
-    largest = np.argsort(-cells, axis=None, kind="stable")[:3]
-    places = [divmod(int(place), len(keys)) for place in largest]
+def _described(weights: Weights, meta: dict[str, Any], layer: int, head: int) -> str:
+    """Say how much there is to see, and where the chosen head's three largest weights are."""
+    one = weights[layer].mean(axis=0) if head == MEAN else weights[layer, head]
+    largest = [divmod(int(k), one.shape[1]) for k in np.argsort(-one, axis=None, kind="stable")[:3]]
     told = ", ".join(
-        f"{visible(queries[i])} → {visible(keys[j])} {number(round(cells[i, j], 3))}"
-        for i, j in places
+        f"{meta['queries'][i]} → {meta['keys'][j]} {number(round(float(one[i, j]), 3))}"
+        for i, j in largest
     )
-    masked = int((~allowed).sum())
-    return f"Largest weights: {told}; {masked:,} of {cells.size:,} cells are masked."
+    L, H, T, S = weights.shape
+    of_many = f"Head ({layer}, {head}) of {L} × {H}: " if L * H > 1 else ""
+    masked = "; no query looks at a later key" if meta["triangle"] else ""
+    return f"{of_many}{T} queries, {S} keys{masked}. Largest weights: {told}."
+
+
+def _is_plain(weights: Weights) -> bool:
+    """Whether rows add to 1, as attention's do and differences of two do not."""
+    return bool(np.abs(np.nanmean(weights.sum(axis=-1)) - 1) < 0.5)
+
+
+def _of_heads(
+    weights: Weights, seen: Attentions, signed: bool
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Return by which scores heads can be put in order, and a line about each, (L · H) of them."""
+    if signed:
+        change = np.abs(weights).mean(axis=(2, 3)).ravel()
+        lines = [f"Changes by {value:.4f} on average." for value in change]
+        return {"change": change.tolist()}, lines
+    entropy = entropy_of_heads(weights).ravel()
+    same = seen.queries == seen.keys
+    scores = scores_of_heads(weights, seen.keys) if same else {}
+    flat = {name: share.ravel().tolist() for name, share in scores.items()}
+    lines = [
+        says_what_it_does({name: shares[k] for name, shares in flat.items()}, float(entropy[k]))
+        for k in range(entropy.size)
+    ]
+    return {"entropy": entropy.tolist(), **flat}, lines
+
+
+def packed(weights: Weights, triangle: bool, kind: str) -> bytes:
+    """Return weights (…, T, S) as bytes; of a triangle only the keys that a query may look at."""
+    T, S = weights.shape[-2:]
+    cells = weights[..., np.tri(T, S, dtype=bool)] if triangle else weights
+    if kind == "f4":
+        return cells.astype("<f4").tobytes()
+    return np.rint(np.clip(cells, 0, 1) * 65535).astype("<u2").tobytes()
+
+
+def _small(weights: Weights) -> bytes:
+    """Return each head in at most 32 × 32 signed bytes, the number furthest from 0 of many."""
+    high, low = (_pooled(weights, reduce) for reduce in (np.maximum, np.minimum))
+    furthest = np.where(high >= -low, high, low)
+    return np.rint(np.clip(furthest, -1, 1) * 127).astype("i1").tobytes()
+
+
+def _pooled(weights: Weights, reduce: np.ufunc) -> NDArray[np.float32]:
+    for axis in (2, 3):
+        n = weights.shape[axis]
+        starts = -(-np.arange(min(n, THUMB)) * n // min(n, THUMB))
+        weights = reduce.reduceat(weights, starts, axis=axis)
+    return weights

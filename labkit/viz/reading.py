@@ -27,7 +27,7 @@ class Attentions:
         if self.weights.ndim != 4 or self.weights.shape[2:] != expected or not self.weights.size:
             raise ValueError(
                 f"expected weights of shape (layers, heads, {expected[0]} queries, {expected[1]} "
-                f"keys), got {self.weights.shape}: for one head write weights[None, None]"
+                f"keys), got {self.weights.shape}: give one token for each row and each column"
             )
 
     def minus(self, other: "Attentions") -> "Attentions":
@@ -53,8 +53,8 @@ def read_attention(
     """Return the weights with which a model reads a text, or those of an array, with their tokens.
 
     `source` is a labkit GPT or a causal or encoder model of Hugging Face, with its `tokenizer`; or
-    an array (L, H, T, S), or a list of L such layers, with the tokens in place of a text and, for
-    attention across two texts, the `keys`. The model is left as it was.
+    an array (L, H, T, S) or (T, S), or a list of L layers, with the tokens in place of a text and,
+    for attention across two texts, the `keys`. The model is left as it was.
     Raises ValueError where they do not fit, TypeError for a model that shows no weights.
     """
     if isinstance(source, Attentions):
@@ -71,10 +71,11 @@ def read_attention(
 
 
 def _stacked(source: Any) -> Weights:
-    if isinstance(source, (list, tuple)):
+    if isinstance(source, (list, tuple)) and np.ndim(_plain(source[0])) > 2:
         layers = [np.asarray(_plain(layer), dtype=np.float32) for layer in source]
         return np.stack([layer[0] if layer.ndim == 4 else layer for layer in layers])
-    return np.asarray(_plain(source), dtype=np.float32)
+    one = np.asarray(_plain(source), dtype=np.float32)
+    return one[None, None] if one.ndim == 2 else one
 
 
 def _plain(values: Any) -> Any:
