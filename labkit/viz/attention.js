@@ -148,7 +148,9 @@ class Viewer {
     model.on("change:head", this.select);
     model.on("change:queries", this.select);
     this.forget = onTheme(this.select);
+    this.images = new Map();
     this.draw();
+    if (!el.isConnected) requestAnimationFrame(this.select); // colours are those of the page
   }
 
   get layer() {
@@ -284,19 +286,24 @@ class Viewer {
 
   drawMap() {
     const { layers, heads, T, S } = this.meta;
+    const colours = hues(this.map);
+    const now = JSON.stringify([this.layer, this.head, this.order, this.sink, colours]);
+    if (now === this.mapDrawn) return;
+    this.mapDrawn = now;
     this.side = Math.min(Math.max(Math.floor(320 / Math.max(heads, layers)), 12), 72);
     const [left, top] = [26, 18];
     const pen = paper(this.map, left + heads * this.side + 2, top + layers * this.side + 2);
     pen.font = pen.font.replace("12px", "11px");
     const [rows, columns] = [Math.min(T, THUMB), Math.min(S, THUMB)];
     const byPlace = this.order === "place";
-    const colours = hues(this.map);
     this.ordered().forEach((k, place) => {
       const [layer, head] = [Math.floor(k / heads), k % heads];
       const x = left + (place % heads) * this.side;
       const y = top + Math.floor(place / heads) * this.side;
       const look = { scale: "root", sink: this.sink, ...colours };
-      const image = picture(this.heads.thumb(layer, head), rows, columns, look);
+      const image = this.image([layer, head, "thumb"], look, () => {
+        return picture(this.heads.thumb(layer, head), rows, columns, look);
+      });
       pen.imageSmoothingEnabled = false;
       pen.drawImage(image, x + 1, y + 1, this.side - 2, this.side - 2);
       const isChosen = layer === this.layer && (head === this.head || this.head === MEAN);
@@ -312,6 +319,14 @@ class Viewer {
     if (!byPlace) pen.fillText(`most ${this.order} first`, left, 13);
     const name = `${layers} layers of ${heads} heads; chosen: layer ${this.layer}`;
     this.map.setAttribute("aria-label", `${name}, ${this.headName()}`);
+  }
+
+  // What was drawn of a head is kept while it looks the same: a step only moves the marks.
+  image(head, look, make) {
+    const name = JSON.stringify([head, look]);
+    if (this.images.size > 2 * this.meta.layers * this.meta.heads + 8) this.images.clear();
+    if (!this.images.has(name)) this.images.set(name, make());
+    return this.images.get(name);
   }
 
   clickMap(event) {
@@ -330,9 +345,11 @@ class Viewer {
     Object.assign(this, { cellSide: cell, margin });
     const pen = paper(this.matrix, margin + S * cell + 8, margin + T * cell + 8);
     const [rows, columns] = [Math.min(T, 880), Math.min(S, 880)];
-    const shown = rows < T || columns < S ? pool(full, T, S, rows, columns) : full;
     const look = { scale: this.scale, sink: this.sink, ...hues(this.matrix) };
-    const image = picture(shown, rows, columns, look, this.meta.triangle);
+    const image = this.image([this.layer, this.head], look, () => {
+      const shown = rows < T || columns < S ? pool(full, T, S, rows, columns) : full;
+      return picture(shown, rows, columns, look, this.meta.triangle);
+    });
     pen.imageSmoothingEnabled = false;
     pen.drawImage(image, margin, margin, S * cell, T * cell);
     if (cell >= 26) this.drawNumbers(pen, full);

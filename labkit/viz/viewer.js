@@ -107,7 +107,8 @@ function paper(canvas, width, height) {
 
 // Colours for more and for less: brighter where the text is bright, as it is on dark pages.
 function hues(el) {
-  const bright = Math.min(...getComputedStyle(el).color.match(/\d+/g).slice(0, 3)) > 150;
+  const colour = getComputedStyle(el).color || "rgb(0, 0, 0)"; // empty before el is in the page
+  const bright = Math.min(...colour.match(/\d+/g).slice(0, 3)) > 150;
   return bright ? { more: [92, 184, 255], less: [255, 142, 60] } : { more: BLUE, less: RED };
 }
 
