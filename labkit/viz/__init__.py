@@ -11,6 +11,7 @@ from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
 from labkit.viz.picture import Picture
 from labkit.viz.reading import Attentions, read_attention
+from labkit.viz.sampling import SamplingViewer, sampling
 from labkit.viz.timeline import TimelineEntry, timeline
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Attentions",
     "LeagueTable",
     "Picture",
+    "SamplingViewer",
     "TimelineEntry",
     "attention",
     "attention_matrix",
@@ -26,6 +28,7 @@ __all__ = [
     "league_table",
     "next_token_bars",
     "read_attention",
+    "sampling",
     "timeline",
     "visible",
     "watch",
