@@ -7,6 +7,7 @@ of text that says what it shows. `watch` alone draws while it works. No picture 
 from labkit.viz.attention import attention_matrix
 from labkit.viz.attention_viewer import AttentionViewer, attention
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
+from labkit.viz.compare import ComparisonViewer, compare
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
 from labkit.viz.picture import Picture
@@ -17,12 +18,14 @@ from labkit.viz.timeline import TimelineEntry, timeline
 __all__ = [
     "AttentionViewer",
     "Attentions",
+    "ComparisonViewer",
     "LeagueTable",
     "Picture",
     "SamplingViewer",
     "TimelineEntry",
     "attention",
     "attention_matrix",
+    "compare",
     "curves",
     "heatmap",
     "league_table",

@@ -1,8 +1,8 @@
 // The sampling explorer: the next token's distribution under settings, and the texts tried so far.
 // `logits` are those of the first text; Python is asked for those of each text that is stepped to.
+// What the settings do to them is in filters.js, which comes before.
 
 const [SHOWN, DRAWS] = [20, 100];
-const OFF = { temperature: 1, top_k: null, top_p: null, min_p: null, repetition_penalty: 1 };
 // From a setting to its smallest and largest value, its step, and the value that means none.
 const RANGES = {
   repetition_penalty: [1, 2, 0.05, 1],
@@ -36,81 +36,6 @@ const LOOK = `
 .lk .tree { max-height: 200px; margin-bottom: 8px; }
 .lk ul { margin: 2px 0 2px 14px; padding: 0; list-style: "↳ "; }
 .lk [aria-current] { font-weight: 600; box-shadow: inset 0 -3px 0 rgb(${BLUE}); }`;
-
-// The scores after penalty and temperature, as labkit.generation computes them: in 32 bits, so that
-// numbers that are equal there are equal here. A temperature of 0 is a cut and changes no score.
-function shaped(logits, ids, settings) {
-  const values = Float32Array.from(logits);
-  const penalty = Math.fround(settings.repetition_penalty);
-  const temperature = Math.fround(settings.temperature) || 1;
-  for (const id of new Set(ids)) {
-    values[id] = values[id] > 0 ? values[id] / penalty : values[id] * penalty;
-  }
-  return values.map((value) => value / temperature);
-}
-
-// Probabilities over the first n tokens of an order, 0 for all others.
-function softmax(values, order, n = values.length) {
-  const probs = new Float64Array(values.length);
-  let [largest, sum] = [-Infinity, 0];
-  for (let r = 0; r < n; r++) largest = Math.max(largest, values[order[r]]);
-  for (let r = 0; r < n; r++) sum += probs[order[r]] = Math.exp(values[order[r]] - largest);
-  return probs.map((p) => p / sum);
-}
-
-function bits(probs) {
-  return probs.reduce((sum, p) => (p > 0 ? sum - p * Math.log2(p) : sum), 0);
-}
-
-// What a distribution is under some settings. Each cut keeps the first n of `order`.
-function underSettings(logits, ids, settings) {
-  const { temperature, top_k, top_p, min_p } = settings;
-  const values = shaped(logits, ids, settings);
-  const order = Uint32Array.from(values.keys()).sort((a, b) => values[b] - values[a] || a - b);
-  const before = softmax(values, order);
-  const cuts = [];
-  let n = values.length;
-  const keep = (name, isKept) => {
-    let kept = 0;
-    while (kept < n && isKept(kept)) kept++;
-    if (kept < n) cuts.push([kept, name]);
-    n = kept;
-  };
-  keep("impossible", (r) => values[order[r]] > -Infinity);
-  if (temperature === 0) keep("temperature 0", (r) => r < 1);
-  if (top_k !== null) keep("top-k", (r) => r < top_k);
-  if (top_p !== null) {
-    const probs = softmax(values, order, n);
-    let upTo = 0;
-    keep("top-p", (r) => (upTo += probs[order[r]]) - probs[order[r]] < top_p);
-  }
-  if (min_p !== null) {
-    const border = Math.fround(values[order[0]] + Math.fround(Math.log(min_p)));
-    keep("min-p", (r) => values[order[r]] >= border);
-  }
-  const mass = order.subarray(0, n).reduce((sum, token) => sum + before[token], 0);
-  const own = softmax(logits, order);
-  return { own, before, now: softmax(values, order, n), order, n, mass, cuts };
-}
-
-// Numbers in [0, 1) from a seed: xorshift (Marsaglia 2003) from a start that mixes the seed's bits.
-function chance(seed) {
-  let x = Math.imul(seed + 1, 0x9e3779b1) || 1;
-  const next = () => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) / 2 ** 32;
-  };
-  for (let i = 0; i < 16; i++) next();
-  return next;
-}
-
-function draw({ now, order, n }, u) {
-  let [r, sum] = [0, now[order[0]]];
-  while (sum <= u && r < n - 1) sum += now[order[++r]];
-  return order[r];
-}
 
 function percent(p) {
   return p > 0 && p < 1e-4 ? "< 0.01 %" : `${(100 * p).toFixed(p < 0.0995 ? 2 : 1)} %`;
@@ -204,13 +129,17 @@ class Explorer {
       { class: "bar" },
       button("draw one, go on", () => this.take(draw(this.seen, this.one()))),
       button("go back", back),
-      button(`draw ${DRAWS} again`, () => this.draw(this.round++)),
+      button(`draw ${DRAWS} again`, () => {
+        this.round += 1;
+        this.draw();
+      }),
     );
     const { model } = this;
     if (model.send) tools.append(button("HTML", () => model.send({ ask: "html" })));
-    const right = node("div", {}, tools, this.text, this.tree, this.line.place, this.told);
+    const right = node("div", {}, tools, this.text, this.tree, this.line.place);
     if (!model.send) right.append(ALONE);
-    return [this.sum, node("div", { class: "sides" }, table, right), node("small", {}, HELP)];
+    const sides = node("div", { class: "sides" }, table, right);
+    return [this.sum, this.told, sides, node("small", {}, HELP)];
   }
 
   set(changes) {

@@ -18,37 +18,40 @@ from labkit.viz.viewer import Viewer, script
 class SamplingViewer(Viewer):
     """What `sampling` returns; `ids` is the text chosen so far, `settings` are `generate`'s."""
 
-    _esm = script("sampling.js")
+    _esm = script("filters.js", "sampling.js")
     meta = traitlets.Dict().tag(sync=True)
     logits = traitlets.Bytes().tag(sync=True)
     ids = traitlets.List(traitlets.Int()).tag(sync=True)
     settings = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, says: str = "", **state: Any) -> None:
-        """Keep the model, which reads on at each step."""
-        self.model, self.tokenizer = model, tokenizer
-        self.reading, self.read = None, list[int]()
-        super().__init__(says, **state)
+    def __init__(self, model: Any, tokenizer: Tokenizer, **state: Any) -> None:
+        """Keep the model, read what follows `ids`, and say which tokens are most likely."""
+        self.model, self.tokenizer, self.read = model, tokenizer, list[int]()
+        super().__init__("", **state)
+        self.logits = self.next_logits(self.ids)
+        logits = np.frombuffer(self.logits, dtype="<f4").astype(float)
+        percents = 100 * np.exp(logits - np.logaddexp.reduce(logits))
+        best = [(self.meta["labels"][i], percents[i]) for i in np.argsort(-logits)[:3]]
+        likely = ", ".join(f"{label} {percent:.1f} %" for label, percent in best)
+        self.says = f"{sentence(self.title)} After “{self.meta['text']}”: {likely}."
 
     def answer(self, asked: Any) -> tuple[dict[str, Any], list[bytes]] | None:
         """Return a text that a view asks for by its ids, and the logits of what follows."""
         ids = asked["ask"]
-        return {"ids": ids, "text": self.tokenizer.decode(ids)}, [self.next_logits(ids).tobytes()]
+        return {"ids": ids, "text": self.tokenizer.decode(ids)}, [self.next_logits(ids)]
 
-    def next_logits(self, ids: list[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return (V,) logits; a text that is the last one and a token more is not read again."""
+    def next_logits(self, ids: list[int]) -> bytes:
+        """Return V packed logits; of the text of last time and a token more, only that is read."""
         import torch
 
         from labkit.generation import Reading
 
-        if self.reading is None or self.read != ids[:-1]:
+        if not self.read or self.read != ids[:-1]:
             self.reading = Reading(self.model)
         with torch.inference_mode():
-            logits = self.reading.next_logits(torch.tensor([ids]))[0].float().numpy(force=True)
+            logits = self.reading.next_logits(torch.tensor([ids])).float().numpy(force=True)
         self.read = ids
-        if not np.isfinite(logits.max()):
-            raise ValueError(f"expected logits that are numbers, got {logits.max()}: train anew")
-        return logits.astype("<f4")
+        return logits.astype("<f4").tobytes()
 
 
 def sampling(
@@ -66,16 +69,7 @@ def sampling(
     """
     V, ids = tokenizer.vocab_size, [tokenizer.end, *tokenizer.encode(prompt)]
     if model.vocab_size != V:
-        raise ValueError(
-            f"expected the model's own tokenizer, with {model.vocab_size} tokens, got {V}"
-        )
+        raise ValueError(f"expected the model's tokenizer, of {model.vocab_size} tokens, got {V}")
     labels = [visible(tokenizer.label(token)) for token in range(V)]
     meta = {"labels": labels, "start": ids, "text": prompt, "seed": seed}
-    viewer = SamplingViewer(model, tokenizer, title=title, meta=meta, ids=ids)
-    logits = viewer.next_logits(ids)
-    viewer.logits = logits.tobytes()
-    probs = np.exp(logits.astype(float) - logits.max())
-    best = np.argsort(-probs, kind="stable")[:3]
-    likely = ", ".join(f"{labels[i]} {100 * probs[i] / probs.sum():.1f} %" for i in best)
-    viewer.says = f"{sentence(title)} After “{prompt}”, of {V:,} tokens: {likely}."
-    return viewer
+    return SamplingViewer(model, tokenizer, title=title, meta=meta, ids=ids)
