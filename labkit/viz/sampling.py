@@ -31,7 +31,8 @@ class SamplingViewer(Viewer):
         self.logits = self.next_logits(self.ids)
         logits = np.frombuffer(self.logits, dtype="<f4").astype(float)
         percents = 100 * np.exp(logits - np.logaddexp.reduce(logits))
-        best = [(self.meta["labels"][i], percents[i]) for i in np.argsort(-logits)[:3]]
+        order = np.argsort(-logits, kind="stable")[:3]
+        best = [(self.meta["labels"][i], percents[i]) for i in order]
         likely = ", ".join(f"{label} {percent:.1f} %" for label, percent in best)
         self.says = f"{sentence(self.title)} After “{self.meta['text']}”: {likely}."
 
