@@ -9,7 +9,7 @@ const LOOK = `
   max-height: 366px; overflow-y: auto; font-size: 14px; }
 .lk .token { unicode-bidi: isolate; padding-bottom: 12px;
   box-shadow: inset 1px 0 ${FAINT}; cursor: default; }
-.lk .token:hover { outline: 1px solid currentColor; }
+.lk .token:is(:hover, :focus) { outline: 2px solid currentColor; }
 .lk .scale span { display: inline-block; padding: 0 8px 12px; }`;
 
 function percent(p) {
@@ -22,14 +22,17 @@ class Comparison {
     this.root = begin(el, model.get("title"));
     this.told = node("div", { class: "told", role: "status", "aria-live": "polite" });
     this.texts = node("div", { class: "texts" });
-    this.scale = node("span", { class: "scale" });
+    const shown = [1, 0.25, 0.03, 0.001].map((p) => {
+      return node("span", { style: this.bar(-Math.log2(p)) }, `${100 * p} %`);
+    });
+    const scale = node("span", { class: "scale" }, "probability: ", ...shown);
     const again = () => {
       this.told.textContent = "the models write …";
       model.send({ ask: "again" });
     };
     const tools = [
       ...(model.send ? [button("write again", again)] : []),
-      this.scale,
+      scale,
       ...(model.send ? [button("HTML", () => model.send({ ask: "html" }))] : []),
     ];
     const help = node("small", {}, "← → Home End: token; Tab: next model. P is the model's own.");
@@ -40,16 +43,10 @@ class Comparison {
     this.draw = () => this.drawAll();
     model.on("msg:custom", this.hear);
     model.on("change:texts", this.draw);
-    this.forget = onTheme(this.draw);
     this.draw();
   }
 
   drawAll() {
-    const surest = [1, 0.25, 0.03, 0.001];
-    const shown = surest.map((p) => {
-      return node("span", { style: this.bar(-Math.log2(p)) }, `${100 * p} %`);
-    });
-    this.scale.replaceChildren("probability: ", ...shown);
     this.texts.replaceChildren(...this.model.get("texts").map((text) => this.drawText(text)));
     this.told.textContent = `written with seed ${this.model.get("seed")}; point at a token`;
   }
@@ -57,7 +54,7 @@ class Comparison {
   // As tall as the surprise and as strong: the more, the less likely.
   bar(bits) {
     const share = Math.min(bits / MOST, 1);
-    const colour = shade(-(0.35 + 0.65 * share), hues(this.root));
+    const colour = `rgba(${RED}, ${0.35 + 0.65 * share})`;
     const tall = 1 + 10 * share;
     const place = `0 calc(100% - ${11 - tall}px) / 100% ${tall}px no-repeat`;
     return `background: linear-gradient(${colour}, ${colour}) ${place}`;
@@ -93,7 +90,6 @@ class Comparison {
   stop() {
     this.model.off?.("msg:custom", this.hear);
     this.model.off?.("change:texts", this.draw);
-    this.forget();
   }
 }
 

@@ -32,7 +32,7 @@ const LOOK = `
 .lk .cut { border-style: dashed;
   background: repeating-linear-gradient(135deg, transparent 0 4px, currentColor 4px 5px); }
 .lk .count { border-right: 3px solid rgb(${RED}); }
-.lk :is(.text, .tree, code) { max-height: 5em; overflow-y: auto; white-space: pre-wrap; }
+.lk :is(.text, .tree, code) { max-height: 6em; overflow-y: auto; white-space: pre-wrap; }
 .lk .tree { max-height: 200px; margin-bottom: 8px; }
 .lk ul { margin: 2px 0 2px 14px; padding: 0; list-style: "↳ "; }
 .lk [aria-current] { font-weight: 600; box-shadow: inset 0 -3px 0 rgb(${BLUE}); }`;

@@ -79,8 +79,8 @@ SHOW = """({script, state}) => {
   window.heard = heard;
   const widget = new Function(script.replace("export default", "return"))();
   const el = document.createElement("div");
+  window.end = widget.render({model, el}); // as in JupyterLab: before it is part of the page
   document.body.append(el);
-  window.end = widget.render({model, el});
 }"""
 NAMELESS = """() => [...document.querySelectorAll("button, input, select, [role=option]")]
   .filter(node => !node.ariaLabel && !node.textContent.trim() && !node.labels?.length)
