@@ -1,29 +1,36 @@
-"""One function per picture; each returns a `Picture`, shown as the last line of a cell.
+"""One function per picture, shown as the last line of a cell: a `Picture` or a `Viewer`.
 
-Live, a picture is an interactive plotly figure. With `LABKIT_STATIC=1` it is a PNG beside one line
-of text that says what it shows. `watch` alone draws while it works. No picture needs a network.
+Live, a picture is an interactive plotly figure, and a viewer a widget that answers. With
+`LABKIT_STATIC=1` each is a PNG beside one line of text that says what it shows. `watch` draws while
+it works. Nothing needs a network.
 """
 
 from labkit.viz.attention import AttentionViewer, attention
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
+from labkit.viz.compare import ComparisonViewer, compare
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
 from labkit.viz.picture import Picture
 from labkit.viz.reading import Attentions, read_attention
+from labkit.viz.sampling import SamplingViewer, sampling
 from labkit.viz.timeline import TimelineEntry, timeline
 
 __all__ = [
     "AttentionViewer",
     "Attentions",
+    "ComparisonViewer",
     "LeagueTable",
     "Picture",
+    "SamplingViewer",
     "TimelineEntry",
     "attention",
+    "compare",
     "curves",
     "heatmap",
     "league_table",
     "next_token_bars",
     "read_attention",
+    "sampling",
     "timeline",
     "visible",
     "watch",

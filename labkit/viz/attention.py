@@ -76,31 +76,51 @@ def attention(
     Raises what `read_attention` raises, and ValueError for a head that is not there.
     """
     seen = read_attention(source, text, tokenizer, keys=keys)
-    L, H, T, S = seen.weights.shape
+    L, H = seen.weights.shape[:2]
     if not (0 <= layer < L and MEAN <= head < H):
         raise ValueError(f"expected one of {L} layers and {H} heads, got ({layer}, {head})")
-    signed = bool((seen.weights < 0).any()) and not _is_plain(seen.weights)
-    bad = [] if signed else bad_rows(seen.weights)
     clean = np.nan_to_num(seen.weights, nan=0, posinf=1, neginf=0)
-    scores, does = _of_heads(clean, seen, signed)
-    triangle, kind = is_causal(clean), "f4" if signed else "u2"
-    cells = T * (T + 1) // 2 if triangle else T * S
-    on_demand = L * H * cells * (4 if signed else 2) > LARGEST and L * H > 1
-    meta = {"layers": L, "heads": H, "T": T, "S": S, "triangle": triangle, "kind": kind}
-    meta |= {"queries": [visible(t) for t in seen.queries], "keys": [visible(t) for t in seen.keys]}
-    meta |= {"signed": signed, "thumbs": on_demand, "first": [layer, max(head, 0)]}
-    meta |= {"scores": scores, "does": does, "problems": told_rows(bad, seen.queries)}
-    meta["bad"] = [row[:3] for row in bad[:1000]]
+    meta = _described_weights(seen, clean) | {"first": [layer, max(head, 0)]}
+    sent = clean[layer, max(head, 0)] if meta["thumbs"] else clean
     return AttentionViewer(
         Attentions(clean, seen.queries, seen.keys),
         says or f"{sentence(title)} {_described(clean, meta, layer, head)}",
         title=title,
         meta=meta,
-        weights=packed(clean[layer, max(head, 0)] if on_demand else clean, triangle, kind),
-        thumbs=_small(clean) if on_demand else b"",
+        weights=packed(sent, meta["triangle"], meta["kind"]),
+        thumbs=_small(clean) if meta["thumbs"] else b"",
         layer=layer,
         head=head,
     )
+
+
+def _described_weights(seen: Attentions, clean: Weights) -> dict[str, Any]:
+    """Return what the script has to know of the weights: shapes, tokens, scores, and what is wrong.
+
+    `clean` holds them without what is no number.
+    """
+    L, H, T, S = clean.shape
+    signed = bool((clean < 0).any()) and not _is_plain(clean)
+    bad = [] if signed else bad_rows(seen.weights)
+    scores, does = _of_heads(clean, seen, signed)
+    triangle = is_causal(clean)
+    cells = T * (T + 1) // 2 if triangle else T * S
+    return {
+        "layers": L,
+        "heads": H,
+        "T": T,
+        "S": S,
+        "triangle": triangle,
+        "kind": "f4" if signed else "u2",
+        "signed": signed,
+        "thumbs": L * H > 1 and L * H * cells * (4 if signed else 2) > LARGEST,
+        "queries": [visible(token) for token in seen.queries],
+        "keys": [visible(token) for token in seen.keys],
+        "scores": scores,
+        "does": does,
+        "problems": told_rows(bad, seen.queries),
+        "bad": [row[:3] for row in bad[:1000]],
+    }
 
 
 def _described(weights: Weights, meta: dict[str, Any], layer: int, head: int) -> str:

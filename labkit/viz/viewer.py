@@ -32,9 +32,9 @@ STORED = "body { margin: 0; } #picture { width: max-content; }"
 """A stored picture has no background, and text in a grey that is read on white and on black."""
 
 
-def script(name: str) -> str:
-    """Return a viewer's script with what all viewers share before it."""
-    return "\n".join((HERE / part).read_text(encoding="utf-8") for part in ("viewer.js", name))
+def script(*names: str) -> str:
+    """Return a viewer's script, in one part or several, with what all viewers share before it."""
+    return "\n".join((HERE / part).read_text(encoding="utf-8") for part in ("viewer.js", *names))
 
 
 class Viewer(anywidget.AnyWidget):
