@@ -151,9 +151,7 @@ def _texts(data: str) -> tuple[list[str], list[str]]:
         cut = int(0.9 * len(text))
         return [text[:cut]], [text[cut:]]
     dataset = load(data)
-    train_texts, val_texts = (
-        [document.text for document in documents] for documents in (dataset.train, dataset.val)
-    )
+    train_texts, val_texts = ([d.text for d in part] for part in (dataset.train, dataset.val))
     return train_texts, val_texts
 
 
