@@ -12,7 +12,6 @@ import os
 import shutil
 from concurrent.futures import Future
 from contextlib import ExitStack
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -96,15 +95,15 @@ _browser = functools.cache(Browser)
 
 def _open(chromium: str, opened: ExitStack) -> "Page":
     """End what was opened; open a page with plotly in a Chromium that an interrupt leaves alone."""
-    import plotly
     from playwright.sync_api import sync_playwright
+    from plotly.offline import get_plotlyjs
 
     opened.close()
     browsers = opened.enter_context(sync_playwright()).chromium
     browser = browsers.launch(executable_path=chromium, args=FLAGS.split(), handle_sigint=False)
     page = browser.new_context(device_scale_factor=1.5).new_page()
     page.set_content(EMPTY)
-    page.add_script_tag(path=Path(plotly.__file__).parent / "package_data" / "plotly.min.js")
+    page.add_script_tag(content=get_plotlyjs())
     return page
 
 
