@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import log
 
 from labkit.datasets import Dataset, load
-from labkit.metrics import evaluate, league_row
+from labkit.metrics import LeagueRow, Score, evaluate
 from labkit.ngram import NGram, add_k, count_ngrams, kneser_ney
 from labkit.tokenizers import CharTokenizer, encode_documents
 
@@ -29,6 +29,20 @@ def _count(texts: list[str], order: int) -> tuple[CharTokenizer, NGram, int, flo
     started = time.process_time()
     model = kneser_ney(count_ngrams(ids, order, tokenizer.vocab_size), order)
     return tokenizer, model, len(ids), time.process_time() - started
+
+
+def league_row(model: str, chapter: str, score: Score, **cost: float) -> LeagueRow:
+    """Make a row from a score and the costs `parameters`, `train_tokens` and `cpu_seconds`."""
+    return LeagueRow(
+        model=model,
+        chapter=chapter,
+        bits_per_char=round(score.bits_per_char, 4),
+        low=round(score.low, 4),
+        high=round(score.high, 4),
+        parameters=int(cost["parameters"]),
+        train_tokens=int(cost["train_tokens"]),
+        cpu_seconds=round(cost["cpu_seconds"], 1),
+    )
 
 
 def league_rows(quick: bool = False) -> Iterator[Row]:

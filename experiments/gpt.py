@@ -7,10 +7,10 @@ from math import log
 
 import torch
 
-from experiments.counting import Row, split_texts
+from experiments.counting import Row, league_row, split_texts
 from labkit.datasets import load
 from labkit.gpt import GPT, GPTConfig
-from labkit.metrics import evaluate, league_row
+from labkit.metrics import evaluate
 from labkit.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, encode_documents
 from labkit.training import TrainConfig, train
 

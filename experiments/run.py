@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from experiments import block, counting, gpt, ladder, learning, meaning, pretraining, speed
+from experiments.recording import write_recording
 from labkit.datasets import DatasetError
-from labkit.recorded import write_recording
 
 
 def league_rows(quick: bool = False) -> Iterator[counting.Row]:

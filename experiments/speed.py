@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from experiments import gpt, meaning
-from experiments.counting import Row, split_texts
+from experiments.counting import Row, league_row, split_texts
 from labkit.datasets import load
 from labkit.functional import cross_entropy
 from labkit.gpt import GPT
-from labkit.metrics import evaluate, league_row
+from labkit.metrics import evaluate
 from labkit.model import LanguageModel
 from labkit.ngram import count_ngrams, kneser_ney
 from labkit.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, encode_documents

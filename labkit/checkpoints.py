@@ -177,22 +177,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
         saved: dict[str, Any] = json.loads(_read(folder / CONFIG))
         GPTConfig(**saved["model"])
         named_parts({kind: name for kind, name in saved["parts"].items() if name})
-        strange = [name for name in _files(saved) if not TENSORS.fullmatch(name)]
+        if saved["digest"] != _digest(saved):
+            raise ValueError("one that was changed since")
+        for name in _files(saved):
+            if not TENSORS.fullmatch(name):
+                raise ValueError(f"{name!r} as a file of tensors")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"expected {CONFIG} in {folder} to be one that save_checkpoint wrote, "
             f"got {type(error).__name__}: {error}; choose another folder"
         ) from error
-    if saved.get("digest") != _digest(saved):
-        raise ValueError(
-            f"expected {CONFIG} in {folder} as it was saved, got a changed one; "
-            "choose another folder"
-        )
-    if strange:
-        raise ValueError(
-            f"expected {CONFIG} in {folder} to name its file of weights, got {strange[0]!r}; "
-            "choose another folder"
-        )
     return saved
 
 

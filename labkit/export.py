@@ -1,5 +1,6 @@
 """Models and tokenizers in the form that transformers reads, and GPT-2's weights from the Hub."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,10 +75,8 @@ def _bytes() -> hf.Tokenizer:
     Its letters are GPT-2's: a byte that prints as one character is that character, and the others
     take the characters from 256 on, in order.
     """
-    printable = set(hf.pre_tokenizers.ByteLevel.alphabet())
-    others = [byte for byte in range(256) if chr(byte) not in printable]
-    letters = {chr(byte): byte for byte in range(256) if chr(byte) in printable}
-    letters |= {chr(256 + i): byte for i, byte in enumerate(others)}
+    printable, others = set(hf.pre_tokenizers.ByteLevel.alphabet()), itertools.count(256)
+    letters = {chr(b if chr(b) in printable else next(others)): b for b in range(256)}
     inner = hf.Tokenizer(hf.models.BPE(letters, []))
     inner.pre_tokenizer = hf.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     inner.decoder = hf.decoders.ByteLevel()

@@ -152,20 +152,6 @@ class LeagueRow:
     excess: float = math.nan
 
 
-def league_row(model: str, chapter: str, score: Score, **cost: float) -> LeagueRow:
-    """Make a row from a score and the costs `parameters`, `train_tokens` and `cpu_seconds`."""
-    return LeagueRow(
-        model=model,
-        chapter=chapter,
-        bits_per_char=round(score.bits_per_char, 4),
-        low=round(score.low, 4),
-        high=round(score.high, 4),
-        parameters=int(cost["parameters"]),
-        train_tokens=int(cost["train_tokens"]),
-        cpu_seconds=round(cost["cpu_seconds"], 1),
-    )
-
-
 def read_league(until: str | None = None) -> list[LeagueRow]:
     """Read the recorded league table, in the order in which the chapters add to it.
 

@@ -13,7 +13,7 @@ def main() -> None:
 
 
 def _small(name: str) -> prepare.LinesSource:
-    return prepare.LinesSource(Path(name), stretch_bytes=2**18)
+    return prepare.LinesSource(Path(name), stretch=2**18)
 
 
 if __name__ == "__main__":

@@ -256,12 +256,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "config.json").write_text(
             re.sub(r'"digest": "\w', '"digest": "-', (f / "config.json").read_text())
         ),
-        "as it was saved, got a changed one",
+        "one that was changed since",
     ),
     "no name of weights": (lambda f: edit_config(f, lambda s: s.pop("weights")), "weights"),
     "a path of weights": (
         lambda f: edit_config(f, lambda s: s.update(weights="../" + s["weights"])),
-        "name its file of weights",
+        r"'\.\./model-\w+\.safetensors' as a file of tensors",
     ),
 }
 

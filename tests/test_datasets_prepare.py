@@ -64,7 +64,7 @@ def test_stretches_of_any_size_hold_every_line_once(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_bytes((ending.join(texts) + (ending if last else "")).encode("utf-8"))
-    cut = LinesSource(path, stretch_bytes=size)
+    cut = LinesSource(path, stretch=size)
     assert [text for k in range(cut.n_stretches) for text in cut.documents(k)] == texts
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import counting, readme, run
 from labkit.datasets import DatasetError
-from labkit.metrics import read_league
+from labkit.metrics import Score, read_league
 from labkit.recorded import FOLDER, read_recording
 
 TIMES = {"cpu_seconds", "ms_low", "ms", "ms_high"}
@@ -40,6 +40,16 @@ def same_but_for_time(recorded: Mapping[str, str], measured: Mapping[str, object
         if not abs(float(old) - float(new)) <= slack:
             return False
     return True
+
+
+def test_a_league_row_holds_the_score_and_its_costs() -> None:
+    score = Score(
+        bits_per_char=70 / 30, low=1.23456, high=3.4, bits=(10, 60), chars=(10, 20), n_tokens=30
+    )
+    row = counting.league_row("name", "12", score, parameters=7, train_tokens=30, cpu_seconds=1.26)
+    assert (row.model, row.chapter, row.bits_per_char) == ("name", "12", 2.3333)
+    assert (row.low, row.high) == (1.2346, 3.4)
+    assert (row.parameters, row.train_tokens, row.cpu_seconds, row.note) == (7, 30, 1.3, "")
 
 
 @pytest.mark.parametrize("name", sorted(run.EXPERIMENTS))

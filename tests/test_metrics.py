@@ -14,7 +14,6 @@ from labkit import metrics
 from labkit.metrics import (
     Score,
     evaluate,
-    league_row,
     ratio_interval,
     read_league,
     token_log_probs,
@@ -259,15 +258,6 @@ def score(bits: list[float], chars: list[int]) -> Score:
 def test_perplexity_by_hand() -> None:
     # 12 bits over 4 tokens are 3 bits each: as surprising as 2³ equally likely tokens.
     assert score([4, 8], [1, 3]).perplexity == 8
-
-
-def test_a_league_row_holds_the_score_and_its_costs() -> None:
-    row = league_row(
-        "name", "12", score([10, 60], [10, 20]), parameters=7, train_tokens=30, cpu_seconds=1.26
-    )
-    assert (row.model, row.chapter, row.bits_per_char) == ("name", "12", round(70 / 30, 4))
-    assert row.low < row.bits_per_char < row.high
-    assert (row.parameters, row.train_tokens, row.cpu_seconds, row.note) == (7, 30, 1.3, "")
 
 
 def test_the_recorded_league_table_is_read_with_its_types() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.recorded import FOLDER, read_recording, write_recording
+from experiments.recording import write_recording
+from labkit.recorded import FOLDER, read_recording
 
 HEAD = {"command": "make experiments", "machine": "2 cores: a, b", "date": "2026-01-01"}
 ROWS = [{"order": 1, "bits": 4.86}, {"order": 2, "bits": 3.61}]

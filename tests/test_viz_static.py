@@ -9,15 +9,27 @@ import sys
 import time
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 from labkit.viz import Picture, curves, league_table
-from labkit.viz.chromium import Page, find_chromium, render_png
+from labkit.viz.chromium import Browser, find_chromium, render_png
 from labkit.viz.picture import PLOTLY_MIME
 
 CHROMIUM = find_chromium()
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: no PNG can be drawn")
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="other processes are not seen")
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HTML = '<body data-drawn="1"><div id="picture">drawn</div>'
+DRAWN = """from labkit.viz import curves
+curves({"a": ([1], [1])}, title="t", x="x", y="y")"""
+INTERRUPTED = """import os, signal, time
+try:
+    os.killpg(0, signal.SIGINT)
+    time.sleep(10)
+except KeyboardInterrupt:
+    print("interrupted")"""
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +61,9 @@ def test_png_bytes_are_equal_between_two_browsers(picture: Picture) -> None:
     specification = json.loads(picture.figure.to_json()) | {"config": {}}
     drawn = []
     for _ in range(2):
-        page = Page(CHROMIUM)
-        drawn += [page.render(specification), page.render(specification)]
-        page.close()
+        browser = Browser(CHROMIUM)
+        drawn += [browser.render(specification), browser.render(specification)]
+        browser.close()
     assert len(set(drawn)) == 1
 
 
@@ -81,6 +93,40 @@ def test_a_chromium_that_fails_is_named(
         render_png(specification)
 
 
+@needs_chromium
+@needs_proc
+def test_after_its_browser_died_a_picture_fails_and_the_next_is_drawn(
+    picture: Picture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert CHROMIUM
+    mark = f"viz-test-{os.getpid()}-dies"
+    monkeypatch.setenv("MARK", mark)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what dies leaves its files there
+    specification = json.loads(picture.figure.to_json()) | {"config": {}}
+    browser = Browser(CHROMIUM)
+    drawn = browser.render(specification)
+    for process in _marked(mark):
+        os.kill(int(process), signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"could not draw a picture: .*closed"):
+        browser.render(specification)
+    assert browser.render(specification) == drawn
+    assert browser.render({"html": HTML}).startswith(SIGNATURE)
+    assert _marked(mark)
+    browser.close()
+    assert not _marked(mark)
+
+
+@needs_chromium
+def test_a_kernel_draws_again_after_it_was_interrupted() -> None:
+    """Where an event loop runs, and where an interrupt reaches every process of the kernel."""
+    cells = [nbformat.v4.new_code_cell(code) for code in (DRAWN, INTERRUPTED, DRAWN)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
+    first, interrupted, second = (cell.outputs for cell in notebook.cells)
+    assert first[0].data["image/png"] == second[0].data["image/png"]
+    assert interrupted[0].text == "interrupted\n"
+
+
 PROGRAM = """
 import os, time
 from labkit.viz import curves
@@ -91,7 +137,7 @@ time.sleep(60 if os.environ["WAIT"] else 0)
 
 
 @needs_chromium
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc to see other processes")
+@needs_proc
 @pytest.mark.parametrize("killed", [False, True], ids=["ends", "is killed"])
 def test_no_process_outlives_its_kernel(killed: bool) -> None:
     mark = f"viz-test-{os.getpid()}-{killed}"

@@ -10,12 +10,13 @@ import importlib
 import io
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -29,48 +30,48 @@ SAMPLE = 20_000
 """Documents, the first ones, that a byte-pair encoding is learned from."""
 
 
-class Source(Protocol):
+class Source(ABC):
     """Documents in stretches that can be read independently."""
 
+    stretch: int
+    """Length of a stretch, in what `size` counts."""
+
     @property
+    @abstractmethod
     def size(self) -> int:
         """How much there is, in bytes or rows."""
-        ...
 
     @property
     def n_stretches(self) -> int:
         """Number of stretches."""
-        ...
+        return max(1, -(-self.size // self.stretch))
 
+    @abstractmethod
     def documents(self, stretch: int) -> Iterator[str]:
-        """Yield the documents of one stretch."""
-        ...
+        """Yield the documents of one stretch, counted from 0."""
 
 
 @dataclass(frozen=True)
-class LinesSource:
-    """A file with one document on each line: text, or JSON with a field `text` in a `.jsonl`."""
+class LinesSource(Source):
+    """A file with one document on each line: text, or JSON with a field `text` in a `.jsonl`.
+
+    A document belongs to the stretch in which its line begins.
+    """
 
     path: Path
-    stretch_bytes: int = 2**23
-    """Length of a stretch; a document belongs to the one in which its line begins."""
+    stretch: int = 2**23
 
     @property
     def size(self) -> int:
         """Bytes of the file."""
         return self.path.stat().st_size
 
-    @property
-    def n_stretches(self) -> int:
-        """Number of stretches in the file."""
-        return max(1, -(-self.size // self.stretch_bytes))
-
     def documents(self, stretch: int) -> Iterator[str]:
         """Yield the documents of one stretch.
 
         Raises ValueError for a line that is not UTF-8 or, in a `.jsonl`, lacks its text.
         """
-        begin, end = stretch * self.stretch_bytes, (stretch + 1) * self.stretch_bytes
+        begin, end = stretch * self.stretch, (stretch + 1) * self.stretch
         with self.path.open("rb") as file:
             file.seek(max(0, begin - 1))
             if begin:
@@ -91,27 +92,22 @@ class LinesSource:
 
 
 @dataclass(frozen=True)
-class HubSource:
+class HubSource(Source):
     """A dataset of the Hugging Face Hub, or a local folder that its library reads, by name."""
 
     name: str
-    stretch_rows: int = 10_000
+    stretch: int = 10_000
 
     @property
     def size(self) -> int:
         """Rows of its `train` split."""
         return len(self._rows())
 
-    @property
-    def n_stretches(self) -> int:
-        """Number of stretches in its `train` split."""
-        return max(1, -(-self.size // self.stretch_rows))
-
     def documents(self, stretch: int) -> Iterator[str]:
         """Yield the column `text` of one stretch."""
         rows = self._rows()
-        end = min((stretch + 1) * self.stretch_rows, len(rows))
-        yield from (text for text in rows[stretch * self.stretch_rows : end]["text"] if text)
+        end = min((stretch + 1) * self.stretch, len(rows))
+        yield from (text for text in rows[stretch * self.stretch : end]["text"] if text)
 
     def _rows(self) -> Any:
         library = importlib.import_module("datasets")  # without it, our folder of that name

@@ -65,6 +65,7 @@ class Batches:
     def __init__(self, train_ids: Tokens, val_ids: Tokens, config: TrainConfig) -> None:
         """Find where pieces may begin; raise ValueError where a text is too short for one."""
         self.train_ids, self.val_ids, self.config = train_ids, val_ids, config
+        self.sizes = (config.batch_size, config.context_length)
         self.train_starts, self.val_starts = (
             None
             if config.begin_at is None
@@ -74,15 +75,13 @@ class Batches:
 
     def draw(self, generator: torch.Generator) -> Batch:
         """Draw the next batch for training."""
-        sizes = (self.config.batch_size, self.config.context_length)
-        return draw_batch(self.train_ids, *sizes, generator, self.train_starts)
+        return draw_batch(self.train_ids, *self.sizes, generator, self.train_starts)
 
     def held_out(self) -> Iterator[Batch]:
         """Yield the batches of an evaluation."""
-        sizes = (self.config.batch_size, self.config.context_length)
         places = torch.Generator().manual_seed(VALIDATION_SEED)
         for _ in range(self.config.evaluation_batches):
-            yield draw_batch(self.val_ids, *sizes, places, self.val_starts)
+            yield draw_batch(self.val_ids, *self.sizes, places, self.val_starts)
 
     @property
     def texts(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -105,7 +105,7 @@ def write_recipe(recipe: Recipe, folder: Path) -> None:
     write_atomically(folder / SETTINGS, "".join(lines))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Prepared:
     """What a recipe needs besides its settings."""
 
@@ -129,12 +129,7 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
         n_chars = len(tokenizer.decode(sample)) + int((sample == tokenizer.end).sum())
         if not n_chars:
             raise ValueError(f"expected held-out text in {path}, got none: prepare more documents")
-        return Prepared(
-            tokenizer=tokenizer,
-            train_ids=train_shards,
-            val_ids=val_shards,
-            tokens_per_char=len(sample) / n_chars,
-        )
+        return Prepared(tokenizer, train_shards, val_shards, len(sample) / n_chars)
     train_texts, val_texts = _texts(recipe.data)
     tokenizer = (
         BPETokenizer.train(train_texts, recipe.vocab_size)
@@ -144,12 +139,8 @@ def prepare_recipe(recipe: Recipe) -> Prepared:
     train_ids, val_ids = (
         torch.from_numpy(encode_documents(tokenizer, texts)) for texts in (train_texts, val_texts)
     )
-    return Prepared(
-        tokenizer=tokenizer,
-        train_ids=train_ids,
-        val_ids=val_ids,
-        tokens_per_char=len(val_ids) / sum(len(text) + 1 for text in val_texts),
-    )
+    n_chars = sum(len(text) + 1 for text in val_texts)
+    return Prepared(tokenizer, train_ids, val_ids, len(val_ids) / n_chars)
 
 
 def _texts(data: str) -> tuple[list[str], list[str]]:
@@ -160,9 +151,7 @@ def _texts(data: str) -> tuple[list[str], list[str]]:
         cut = int(0.9 * len(text))
         return [text[:cut]], [text[cut:]]
     dataset = load(data)
-    train_texts, val_texts = (
-        [document.text for document in documents] for documents in (dataset.train, dataset.val)
-    )
+    train_texts, val_texts = ([d.text for d in part] for part in (dataset.train, dataset.val))
     return train_texts, val_texts
 
 
@@ -181,10 +170,8 @@ def run_recipe(recipe: Recipe, folder: Path, *, tensorboard: bool = False) -> It
     run = Run(folder, go_on=how_to_go_on(folder))
     if recipe.begin_with_documents:
         recipe = replace(recipe, begin_at=text.tokenizer.end)
-    draw = curves_for_tensorboard(folder) if tensorboard and my_rank() == 0 else None
-    for record in train(model, text.train_ids, text.val_ids, recipe, run=run):
-        if draw is not None:
-            draw(record)
+    records = train(model, text.train_ids, text.val_ids, recipe, run=run)
+    for record in with_curves(records, folder) if tensorboard and my_rank() == 0 else records:
         yield str(record)
     last = json.loads((folder / LOG).read_text(encoding="utf-8").splitlines()[-1])
     bits = last["val_loss"] / math.log(2) * text.tokens_per_char
@@ -207,15 +194,13 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer) -> GPT:
     return GPT(config, generator=torch.Generator().manual_seed(recipe.seed), **parts)
 
 
-def curves_for_tensorboard(folder: Path) -> Callable[[Record], None]:
-    """Return a function that adds each record to the curves in `folder/tensorboard`."""
+def with_curves(records: Iterator[Record], folder: Path) -> Iterator[Record]:
+    """Yield the records, and add each to the curves in `folder/tensorboard`."""
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(folder / "tensorboard")
-
-    def draw(record: Record) -> None:
-        for name, value in asdict(record).items():
-            writer.add_scalar(name, value, record.step)
-        writer.flush()
-
-    return draw
+    with SummaryWriter(folder / "tensorboard") as writer:
+        for record in records:
+            for name, value in asdict(record).items():
+                writer.add_scalar(name, value, record.step)
+            writer.flush()
+            yield record

@@ -135,8 +135,7 @@ class Run:
         """Drop records after a step: they will come again."""
         path = self.folder / LOG
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        whole = [line for line in lines if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         write_atomically(path, "".join(f"{line}\n" for line in kept))
 
 

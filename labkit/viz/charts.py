@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from plotly.subplots import make_subplots
 
 from labkit.viz.picture import FAINT, HEIGHT, PALETTE, TEXT, Picture, blank, number, safe, sentence
 
@@ -106,10 +107,13 @@ def next_token_bars(
     figure = blank(title, "", "", height=max(HEIGHT - 80, 110 + 22 * rows))
     widest = max(p for bar in bars.values() for _, p in bar)
     room = (110 + 12 * len(bars)) * widest  # for the numbers at the ends of the bars
+    style = figure.layout.xaxis.to_plotly_json() | {"ticks": "", "showgrid": False}
+    make_subplots(1, len(bars), horizontal_spacing=0.11, figure=figure)
+    figure.update_xaxes(style, range=[0, room], showticklabels=False).update_yaxes(style)
     figure.update_layout(showlegend=False, bargap=0.25)
     told = []
     for i, (name, bar) in enumerate(bars.items()):
-        _add_bars(figure, (i, len(bars)), name, bar, room)
+        _add_bars(figure, i, name, bar)
         shown = [*bar[:3], *(pair for pair in bar[3:] if pair[0] == OTHERS)]
         largest = ", ".join(f"{token} {100 * p:.1f} %" for token, p in shown)
         told.append(f"{name}: {largest}" if name else largest)
@@ -129,16 +133,9 @@ def _ranked(probs: Array, labels: Sequence[str], top: int) -> list[tuple[str, fl
     return ranked + ([(OTHERS, rest)] if len(order) > top else [])
 
 
-def _add_bars(
-    figure: Any, place: tuple[int, int], name: str, bar: list[tuple[str, float]], room: float
-) -> None:
-    """Draw one panel: numbered rows, so that two tokens that look alike stay two bars."""
-    i, panels = place
-    gap = 0.11
-    width = (1 - gap * (panels - 1)) / panels
-    left = i * (width + gap)
-    tokens = [safe(token) for token, _ in bar]
-    suffix = "" if i == 0 else str(i + 1)
+def _add_bars(figure: Any, i: int, name: str, bar: list[tuple[str, float]]) -> None:
+    """Draw the i-th panel: numbered rows, so that two tokens that look alike stay two bars."""
+    tokens, panel = [safe(token) for token, _ in bar], {"row": 1, "col": i + 1}
     figure.add_bar(
         orientation="h",
         x=[float(f"{100 * p:.4g}") for _, p in bar],
@@ -149,17 +146,12 @@ def _add_bars(
         marker={"color": [FAINT if t == OTHERS else PALETTE[i % 6] for t in tokens]},
         customdata=tokens,
         hovertemplate="%{customdata}  %{x:.4g} %<extra></extra>",
-        xaxis=f"x{suffix}",
-        yaxis=f"y{suffix}",
+        **panel,
     )
-    x_axis = {"domain": [left, left + width], "range": [0, room], "showticklabels": False}
     x_title = {"text": safe(f"{name}, %" if name else "probability, %"), "standoff": 8}
+    figure.update_xaxes(title=x_title, **panel)
     rows = {"tickvals": list(range(len(bar))), "ticktext": tokens, "range": [len(bar) - 0.4, -0.6]}
-    bare = {"ticks": "", "showgrid": False}
-    base_x, base_y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
-    x_axis = base_x | x_axis | bare | {"title": x_title, "anchor": f"y{suffix}"}
-    figure.layout[f"xaxis{suffix}"] = x_axis
-    figure.layout[f"yaxis{suffix}"] = base_y | rows | bare | {"anchor": f"x{suffix}"}
+    figure.update_yaxes(rows, **panel)
 
 
 def heatmap(

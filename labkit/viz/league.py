@@ -5,7 +5,7 @@ One more column says how far the same recipe stays above the truth, on stories o
 
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,27 +40,28 @@ class LeagueTable:
     def markdown(self) -> str:
         """Return the table in GitHub's Markdown, the highlighted row in bold."""
         lines = [[*COLUMNS], ["---", *["---:"] * (len(COLUMNS) - 1)]]
-        for row in self.rows:
-            bold = "**" if row.model == self.highlight else ""
-            lines.append([f"{bold}{_plain(cell)}{bold}" for cell in _cells(row)])
+        lines += self._cells("**{}**", lambda cell: html.escape(cell, False).replace("|", "\\|"))
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def text(self) -> str:
         """Return the table in columns; CPU-seconds, which vary, come last and unpadded."""
-        table = [[*COLUMNS], *(_cells(row) for row in self.rows)]
-        columns = list(zip(*table, strict=True))
-        widths = [*(max(map(len, column)) for column in columns[:-1]), 0]
-        lines = (zip(row, widths, strict=True) for row in table)
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in line) for line in lines)
+        table = [[*COLUMNS], *self._cells()]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ("  ".join(map(str.ljust, cells, widths)) for cells in table)
+        return "\n".join(line.rstrip() for line in lines)
 
     def html(self) -> str:
         """Return the table as HTML, all text escaped, colours left to the page."""
         lines = ["".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)]
-        for row in self.rows:
-            start, end = ("<strong>", "</strong>") if row.model == self.highlight else ("", "")
-            cells = (f"<td>{start}{html.escape(cell)}{end}</td>" for cell in _cells(row))
-            lines.append("".join(cells))
+        for cells in self._cells("<strong>{}</strong>", html.escape):
+            lines.append("".join(f"<td>{cell}</td>" for cell in cells))
         return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+    def _cells(self, bold: str = "{}", escape: Callable[[str], str] = str) -> Iterator[list[str]]:
+        """Yield what stands in each row, escaped; `bold` is put around what stands out."""
+        for row in self.rows:
+            shown = bold if row.model == self.highlight else "{}"
+            yield [shown.format(escape(write(row))) for write in COLUMNS.values()]
 
     def _ipython_display_(self) -> None:
         forms = {"html": self.html(), "markdown": self.markdown(), "plain": self.text()}
@@ -76,12 +77,3 @@ def league_table(rows: Sequence["LeagueRow"], *, highlight: str | None = None) -
     if highlight is not None and highlight not in names:
         raise ValueError(f"no row for {highlight!r}: the rows are {', '.join(names) or 'none'}")
     return LeagueTable(tuple(sorted(rows, key=lambda row: row.bits_per_char)), highlight)
-
-
-def _plain(cell: str) -> str:
-    """Escape what Markdown would read as a column or as HTML."""
-    return html.escape(cell, quote=False).replace("|", "\\|")
-
-
-def _cells(row: "LeagueRow") -> list[str]:
-    return [write(row) for write in COLUMNS.values()]

@@ -35,10 +35,8 @@ def size_name(parameters: float | None) -> str:
     """
     if parameters is None:
         return "undisclosed"
-    for size, unit in UNITS:
-        if parameters >= size:
-            return f"{number(parameters / size)} {unit}"
-    return number(parameters)
+    size, unit = next((unit for unit in UNITS if parameters >= unit[0]), (1, ""))
+    return f"{number(parameters / size)} {unit}".rstrip()
 
 
 def timeline(entries: Sequence[TimelineEntry], *, title: str) -> Picture:
@@ -46,59 +44,47 @@ def timeline(entries: Sequence[TimelineEntry], *, title: str) -> Picture:
 
     Raises ValueError if no entry has a known size.
     """
-    known = [entry for entry in entries if entry.parameters is not None]
-    secret = [entry for entry in entries if entry.parameters is None]
-    if not known:
+    sizes = [math.log10(entry.parameters) for entry in entries if entry.parameters is not None]
+    if not sizes:
         raise ValueError("expected at least one entry with a known number of parameters, got none")
     figure = blank(title, "", "parameters", height=HEIGHT + 20)
-    names = [f"{entry.name}, {size_name(entry.parameters)}" for entry in known]
-    figure.add_trace(_points(known, names, 0, ("top center", "bottom center")))
-    names = [f"\u00a0{entry.name}\u00a0" for entry in secret]  # keeps off the marker
-    figure.add_trace(_points(secret, names, 1, ("middle left", "middle right")))
+    figure.add_traces([_points(entries, secret=False), _points(entries, secret=True)])
     ticks = [10.0**p for p in range(6, 14)]
-    sizes = [math.log10(entry.parameters or 1) for entry in known]
-    figure.layout.yaxis.update(
-        type="log",
-        domain=[0, 0.8],
-        range=[min(sizes) - 0.6, max(sizes) + 0.6],
-        tickvals=ticks,
-        ticktext=[size_name(tick) for tick in ticks],
-    )
+    known = {"type": "log", "domain": [0, 0.8], "range": [min(sizes) - 0.6, max(sizes) + 0.6]}
+    figure.update_yaxes(known, tickvals=ticks, ticktext=[size_name(tick) for tick in ticks])
     strip = {"domain": [0.86, 1], "range": [0, 1], "automargin": True, "zeroline": False}
     label = {"tickvals": [0.5], "ticktext": ["undisclosed"], "ticks": "", "showgrid": False}
-    figure.layout.yaxis2 = strip | label
+    figure.update_layout(yaxis2=strip | label, showlegend=False)
     band = {"yref": "paper", "y0": 0.86, "y1": 1, "xref": "paper", "x0": 0, "x1": 1}
     figure.add_shape(type="rect", **band, line={"color": TEXT, "dash": "dot", "width": 1})
     days = sorted(entry.published for entry in entries)
     margin = (days[-1] - days[0]) * 0.12
-    figure.layout.xaxis.range = [str(days[0] - margin), str(days[-1] + margin)]
+    figure.update_xaxes(range=[str(days[0] - margin), str(days[-1] + margin)])
     told = [f"{e.name}, {e.published:%Y-%m}: {size_name(e.parameters)}" for e in entries]
-    return Picture(figure.update_layout(showlegend=False), f"{sentence(title)} {'; '.join(told)}.")
+    return Picture(figure, f"{sentence(title)} {'; '.join(told)}.")
 
 
-def _points(
-    entries: Sequence[TimelineEntry], names: Sequence[str], kind: int, sides: tuple[str, str]
-) -> go.Scatter:
-    """Return the points of known (0) or undisclosed (1) size, names on alternating sides."""
+def _points(entries: Sequence[TimelineEntry], *, secret: bool) -> go.Scatter:
+    """Return the points of known or of undisclosed size, names on alternating sides."""
+    shown = [entry for entry in entries if (entry.parameters is None) == secret]
+    name = "\u00a0{}\u00a0" if secret else "{}, {}"  # spaces keep it off the marker beside it
+    sides = ("middle left", "middle right") if secret else ("top center", "bottom center")
     return go.Scatter(
-        x=[str(entry.published) for entry in entries],
-        y=[entry.parameters or 0.5 for entry in entries],
-        yaxis=("y", "y2")[kind],
+        x=[str(entry.published) for entry in shown],
+        y=[entry.parameters or 0.5 for entry in shown],
+        yaxis="y2" if secret else "y",
         mode="markers+text",
-        text=[safe(name) for name in names],
-        textposition=[sides[i % 2] for i in range(len(names))],
-        marker={"color": PALETTE[kind], "symbol": ("circle", "diamond-open")[kind], "size": 12},
-        hovertemplate=[_hover(entry) for entry in entries],
+        text=[name.format(safe(entry.name), size_name(entry.parameters)) for entry in shown],
+        textposition=[sides[i % 2] for i in range(len(shown))],
+        marker={"color": PALETTE[secret], "symbol": ("circle", "diamond-open")[secret], "size": 12},
+        hovertemplate=[_hover(entry) for entry in shown],
         cliponaxis=False,
     )
 
 
 def _hover(entry: TimelineEntry) -> str:
-    lines = {
-        f"<b>{safe(entry.name)}</b>": f"{entry.published:%d %B %Y}",
-        "parameters": size_name(entry.parameters),
-        "data": safe(entry.data),
-        "context": safe(entry.context),
-        "source": safe(entry.source),
-    }
-    return "<br>".join(f"{key}: {value}" for key, value in lines.items()) + "<extra></extra>"
+    dated = f"<b>{safe(entry.name)}</b>: {entry.published:%d %B %Y}"
+    facts = {"parameters": size_name(entry.parameters), "data": entry.data}
+    facts |= {"context": entry.context, "source": entry.source}
+    lines = [dated, *(f"{fact}: {safe(said)}" for fact, said in facts.items())]
+    return "<br>".join(lines) + "<extra></extra>"

@@ -22,8 +22,9 @@ import nbclient
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from experiments.recording import write_recording
 from labkit.files import write_atomically
-from labkit.recorded import read_recording, write_recording
+from labkit.recorded import read_recording
 from tests.contract.normalise import normalise
 from tests.contract.reading import NOTEBOOKS, ROOT, parse, paths
 from tests.contract.rules_anatomy import declared_seconds
