@@ -12,6 +12,7 @@ from labkit.viz.live import watch
 from labkit.viz.picture import Picture
 from labkit.viz.reading import Attentions, read_attention
 from labkit.viz.timeline import TimelineEntry, timeline
+from labkit.viz.tokens import TokensViewer, tokens
 
 __all__ = [
     "AttentionViewer",
@@ -19,6 +20,7 @@ __all__ = [
     "LeagueTable",
     "Picture",
     "TimelineEntry",
+    "TokensViewer",
     "attention",
     "attention_matrix",
     "curves",
@@ -27,6 +29,7 @@ __all__ = [
     "next_token_bars",
     "read_attention",
     "timeline",
+    "tokens",
     "visible",
     "watch",
 ]

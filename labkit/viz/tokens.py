@@ -1,0 +1,129 @@
+"""The tokenizer explorer: one text cut by up to three tokenizers, token by token, merge by merge.
+
+The script cuts the text itself, by rules that it gets as numbers. Of more than `FEW` merges it gets
+those that may be made in the text, again whenever the text changes; so with a model's surprise.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import traitlets
+
+from labkit.tokenizers import BPETokenizer, Tokenizer
+from labkit.viz.picture import sentence
+from labkit.viz.viewer import Viewer, script
+
+FEW = 2048
+IMPOSSIBLE = 1e6
+"""In place of infinitely many bits, which JSON cannot hold."""
+PRINTING = {*range(33, 127), *range(161, 173), *range(174, 256)}
+OTHERS = [byte for byte in range(256) if byte not in PRINTING]
+LETTERS = [chr(b if b in PRINTING else 256 + OTHERS.index(b)) for b in range(256)]
+"""How byte-level vocabularies write each byte. Source: Radford et al. 2019, their encoder."""
+
+
+class TokensViewer(Viewer):
+    """What `tokens` returns; `text` is what stands in it, `ids` its tokens that were looked at."""
+
+    _esm = script("tokens.js")
+    text = traitlets.Unicode().tag(sync=True)
+    ids = traitlets.List(traitlets.Int()).tag(sync=True)
+    meta = traitlets.Dict().tag(sync=True)
+    read = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, says: str, named: Mapping[str, Tokenizer], model: Any, **state: Any) -> None:
+        """Keep what a new text needs: all merges, and the model with its tokenizer."""
+        rules = [{"name": name} | _rules(of) for name, of in named.items()]
+        self.long = [rule["merges"] if len(rule["merges"]) > FEW else [] for rule in rules]
+        for rule, long in zip(rules, self.long, strict=True):
+            sent = [] if long else [merge for _, merge in rule["merges"]]
+            rule.update(n=len(rule["merges"]), long=bool(long), merges=sent)
+        sizes = [of.vocab_size for of in named.values()]
+        if model is not None and model.vocab_size not in sizes:
+            raise ValueError(
+                f"expected a tokenizer of {model.vocab_size} ids, got {sizes}: pass the model's own"
+            )
+        scored = -1 if model is None else sizes.index(model.vocab_size)
+        self.scorer = (model, list(named.values())[scored])
+        super().__init__(says, meta={"rules": rules, "scored": scored}, **state)
+        self.observe(lambda _: self.set_trait("read", self.reading()), "text")
+        self.read = self.reading()
+
+    def reading(self) -> dict[str, Any]:
+        """Return what the script cannot know of a text: merges of long lists, surprise in bits."""
+        letters = "".join(LETTERS[byte] for byte in self.text.encode("utf-8"))
+        merges = [[m for made, m in long if made in letters] for long in self.long]
+        return {"text": self.text, "merges": merges, "bits": self.surprise()}
+
+    def surprise(self) -> list[float]:
+        """Return -log2 P of each token after those before it, to four digits.
+
+        Nothing without a model, or for a text that its tokenizer does not know.
+        """
+        model, tokenizer = self.scorer
+        if model is None or not self.text or _n_tokens(tokenizer, self.text) is None:
+            return []
+        import torch
+
+        from labkit.metrics import token_log_probs
+
+        ids = torch.tensor([[tokenizer.end, *tokenizer.encode(self.text)]])
+        nats = token_log_probs(model, ids).double().tolist()
+        return [min(round(-value / math.log(2), 4), IMPOSSIBLE) for value in nats]
+
+
+def tokens(
+    text: str,
+    tokenizers: Tokenizer | Mapping[str, Tokenizer],
+    *,
+    model: Any = None,
+    title: str = "Tokens: where a text is cut, and into how many",
+) -> TokensViewer:
+    """Show how tokenizers cut a text that can be edited; byte-pair encoding also merge by merge.
+
+    `tokenizers` is one of labkit's, or up to three with their names. A `model` colours the tokens
+    of its tokenizer by their surprise in bits. Raises ValueError where these do not fit.
+    """
+    named = tokenizers if isinstance(tokenizers, Mapping) else {tokenizers.kind: tokenizers}
+    if not 1 <= len(named) <= 3:
+        raise ValueError(f"expected one to three tokenizers, got {len(named)}: leave some out")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("expected text of whole characters, got half of a surrogate pair")
+    told = "; ".join(f"{name} {_told(of, text)}" for name, of in named.items())
+    return TokensViewer(f"{sentence(title)} {told}.", named, model, text=text, title=title)
+
+
+def _n_tokens(tokenizer: Tokenizer, text: str) -> int | None:
+    try:
+        return len(tokenizer.encode(text))
+    except ValueError:
+        return None
+
+
+def _told(tokenizer: Tokenizer, text: str) -> str:
+    n = _n_tokens(tokenizer, text)
+    if n is None:
+        return "does not know a character of the text"
+    return f"{n:,} tokens, {len(text) / max(n, 1):.2f} characters per token"
+
+
+def _rules(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return by what the script cuts; raise ValueError for rules that it does not know.
+
+    Merges are (letters of both, [rank, left id, right id, id of both]).
+    """
+    if not isinstance(tokenizer, BPETokenizer):
+        if tokenizer.kind in ("characters", "bytes"):
+            alphabet = getattr(tokenizer, "alphabet", "")
+            return {"kind": tokenizer.kind, "alphabet": alphabet, "merges": []}
+        raise ValueError(f"expected characters, bytes or byte pairs, got {tokenizer.kind!r}")
+    saved = json.loads(tokenizer.content)
+    plain = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+    cuts = saved["pre_tokenizer"] or {}
+    if saved["normalizer"] or saved["added_tokens"] or not plain.items() <= cuts.items():
+        raise ValueError(f"expected what BPETokenizer.train makes, got one that cuts by {cuts}")
+    vocab, pairs = saved["model"]["vocab"], saved["model"]["merges"]
+    merges = [(a + b, [i, vocab[a], vocab[b], vocab[a + b]]) for i, (a, b) in enumerate(pairs)]
+    return {"kind": "bpe", "bytes": [vocab[letter] for letter in LETTERS], "merges": merges}
