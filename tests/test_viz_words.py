@@ -6,6 +6,7 @@ import sys
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import tokenizers as hf
 import torch
@@ -13,7 +14,8 @@ import torch
 from labkit.metrics import token_log_probs
 from labkit.shipped import load_shipped
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
-from labkit.viz import tokens
+from labkit.viz import embeddings, tokens
+from labkit.viz.embeddings import nearest, principal_plane
 from labkit.viz.tokens import LETTERS
 from labkit.viz.viewer import HERE
 
@@ -154,5 +156,100 @@ def test_rules_that_the_script_does_not_know_are_refused(bpe: BPETokenizer) -> N
         tokens("a", other)
 
 
-def test_the_script_is_small() -> None:
-    assert (HERE / "tokens.js").stat().st_size < 18_000
+@pytest.mark.parametrize(("name", "most"), [("tokens.js", 18_000), ("embeddings.js", 13_000)])
+def test_the_script_is_small(name: str, most: int) -> None:
+    assert (HERE / name).stat().st_size < most
+
+
+RNG = np.random.default_rng(0)
+VECTORS = RNG.normal(size=(40, 6)) * [5, 4, 3, 2, 1, 1] + 7
+NAMES = [f"w{i}" for i in range(40)]
+
+
+def test_axes_are_those_of_most_variance() -> None:
+    points, shares = principal_plane(VECTORS)
+    variances = np.linalg.eigvalsh(np.cov(VECTORS.T))[::-1]
+    assert shares == pytest.approx(variances[:2] / variances.sum())
+    assert np.cov(points.T) == pytest.approx(np.diag(variances[:2]))
+    assert principal_plane(2 * VECTORS + 1)[0] == pytest.approx(2 * points)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 1), (3, 1), (5, 9)])
+def test_few_vectors_and_few_numbers_have_a_plane(shape: tuple[int, int]) -> None:
+    points, shares = principal_plane(np.arange(np.prod(shape), dtype=float).reshape(shape) ** 2)
+    assert points.shape == (shape[0], 2)
+    assert np.isfinite(points).all()
+    assert shares.sum() == pytest.approx(min(shape[0] - 1, 1), abs=0.05)
+
+
+def test_neighbours_are_those_of_the_whole_space() -> None:
+    near, cosines = nearest(VECTORS, np.arange(40), 5)
+    for i, vector in enumerate(VECTORS):
+        by_hand = {
+            j: float(vector @ other / math.sqrt((vector @ vector) * (other @ other)))
+            for j, other in enumerate(VECTORS)
+            if j != i
+        }
+        expected = sorted(by_hand, key=lambda j: -by_hand[j])[:5]
+        assert near[i].tolist() == expected
+        assert cosines[i] == pytest.approx([by_hand[j] for j in expected])
+
+
+def test_neighbours_of_many_rows_are_those_of_each() -> None:
+    vectors = RNG.normal(size=(1100, 4))
+    together, alone = nearest(vectors, np.arange(1100), 3), nearest(vectors, np.array([1099]), 3)
+    assert together[0][1099].tolist() == alone[0][0].tolist()
+    assert together[1][1099] == pytest.approx(alone[1][0])
+
+
+def test_a_vector_of_zeros_is_near_to_nothing() -> None:
+    near, cosines = nearest(np.array([[0.0, 0], [1, 0], [1, 1]]), np.arange(3), 2)
+    assert cosines[0].tolist() == [0, 0]
+    assert near[1].tolist() == [2, 0]
+
+
+def test_what_is_packed_is_what_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = embeddings(VECTORS, NAMES, neighbours=5)
+    near, cosines = nearest(VECTORS, np.arange(40), 5)
+    assert np.frombuffer(viewer.near, "<i4").reshape(40, 5).tolist() == near.tolist()
+    assert np.frombuffer(viewer.cosines, "<f4").reshape(40, 5) == pytest.approx(cosines)
+    monkeypatch.setattr(sys.modules["labkit.viz.embeddings"], "MOST_SENT", 39 * 5)
+    asked = embeddings(VECTORS, NAMES, neighbours=5)
+    assert np.frombuffer(asked.near, "<i4").tolist() == near[0].tolist()
+    answer = asked.answer({"ask": 17})
+    assert answer is not None
+    assert answer[0] == {"of": 17}
+    assert np.frombuffer(answer[1][0], "<i4").tolist() == near[17].tolist()
+    assert np.frombuffer(answer[1][1], "<f4") == pytest.approx(cosines[17])
+
+
+def test_a_gpt_shows_its_token_vectors() -> None:
+    shipped = load_shipped("tinyworld-en")
+    viewer = embeddings(shipped.model, shipped.tokenizer)
+    assert viewer.meta["D"] == shipped.model.config.d_model
+    assert viewer.meta["labels"][-1] == "<end>"
+    assert viewer.meta["labels"][shipped.tokenizer.encode(" was")[0]] == "␣was"
+
+
+def test_it_says_the_variance_and_the_nearest() -> None:
+    viewer = embeddings([[1, 0], [1, 0.1], [0, 1]], ["a", " ", "<b>"], title="Near?", neighbours=9)
+    assert viewer.says == (
+        "Near? 3 vectors of 2 numbers; two axes hold 100.0% of the variance. Nearest to a: ␣ 1.00, "
+        "<b> 0.00."
+    )
+    assert embeddings([[1.0]], ["a"]).says.endswith("Nearest to a: nothing.")
+
+
+def test_vectors_and_labels_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shape \(n, D\) with n from 1 to 20,000, got \(3,\)"):
+        embeddings([1, 2, 3], "abc")
+    with pytest.raises(ValueError, match=r"got \(20001, 1\)"):
+        embeddings(np.ones((20_001, 1)), "a" * 20_001)
+    with pytest.raises(ValueError, match=r"got \(0, 4\)"):
+        embeddings(np.ones((0, 4)), [])
+    with pytest.raises(ValueError, match="each of 2 vectors and at least 1 neighbour, got 3"):
+        embeddings(np.ones((2, 4)), "abc")
+    with pytest.raises(ValueError, match="got 2 labels and 0"):
+        embeddings(np.ones((2, 4)), "ab", neighbours=0)
+    with pytest.raises(ValueError, match="got others in vector 1, 'b'"):
+        embeddings([[1, 2], [3, np.nan]], "ab")

@@ -7,6 +7,7 @@ of text that says what it shows. `watch` alone draws while it works. No picture 
 from labkit.viz.attention import attention_matrix
 from labkit.viz.attention_viewer import AttentionViewer, attention
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
+from labkit.viz.embeddings import EmbeddingsViewer, embeddings
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
 from labkit.viz.picture import Picture
@@ -17,6 +18,7 @@ from labkit.viz.tokens import TokensViewer, tokens
 __all__ = [
     "AttentionViewer",
     "Attentions",
+    "EmbeddingsViewer",
     "LeagueTable",
     "Picture",
     "TimelineEntry",
@@ -24,6 +26,7 @@ __all__ = [
     "attention",
     "attention_matrix",
     "curves",
+    "embeddings",
     "heatmap",
     "league_table",
     "next_token_bars",

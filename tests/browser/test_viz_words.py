@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tokenizers as hf
 from playwright.sync_api import Page, expect
 
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
-from labkit.viz import tokens, visible
+from labkit.viz import embeddings, tokens, visible
 from labkit.viz.chromium import find_chromium
 from labkit.viz.viewer import script
 from tests.browser.alone import opened
 from tests.browser.lab import chromium_page
-from tests.test_viz_words import HOSTILE, TEXTS, NeverA
+from tests.test_viz_words import HOSTILE, NAMES, TEXTS, VECTORS, NeverA
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -29,6 +30,22 @@ IMPORT = """async script => {
 CUT = """([rule, text, most]) => {
   const rules = new own.Rules(rule);
   return Array.from({length: most + 1}, (_, m) => rules.cut(text, m).map(([id]) => id));
+}"""
+FAKE = """([state, packed]) => {
+  const view = bytes => new DataView(Uint8Array.from(bytes).buffer);
+  for (const [name, bytes] of Object.entries(packed)) state[name] = view(bytes);
+  const heard = {};
+  window.sent = [];
+  window.hear = (message, parts) => heard["msg:custom"](message, parts.map(view));
+  const model = {
+    get: name => state[name],
+    set: (name, value) => { state[name] = value; },
+    save_changes: () => {},
+    send: message => sent.push(message),
+    on: (event, then) => { heard[event] = then; },
+  };
+  const el = document.body.appendChild(document.createElement("div"));
+  own.widget.render({model, el});
 }"""
 SPLIT = hf.pre_tokenizers.ByteLevel(add_prefix_space=False)
 
@@ -236,3 +253,113 @@ def test_what_cannot_be_cut_is_said(
         assert list(map(int, ids.all_text_contents())) == named["long"].encode("the cat")
         page.get_by_label("text", exact=True).fill("ab")
         expect(alerts).to_contain_text("this page holds its merges of its first text only")
+
+
+def told_neighbours(page: Page) -> list[str]:
+    """Label and cosine of each row of the list of neighbours, joined."""
+    return page.locator(".side tr").all_text_contents()
+
+
+def true_neighbours(point: int, k: int) -> list[str]:
+    """What the list should hold, by a computation of its own."""
+    cosines = VECTORS @ VECTORS[point]
+    cosines /= np.linalg.norm(VECTORS, axis=1) * np.linalg.norm(VECTORS[point])
+    return [f"w{j}{cosines[j]:.4f}" for j in np.argsort(-cosines) if j != point][:k]
+
+
+def test_points_are_chosen_with_keys_alone(browser: Page, tmp_path: Path) -> None:
+    with opened(browser, embeddings(VECTORS, NAMES, neighbours=4), tmp_path) as page:
+        press, line = page.keyboard.press, page.locator("code")
+        expect(page.locator("[role=status]")).to_contain_text("w0 (0): nearest by cosine: w")
+        assert told_neighbours(page) == true_neighbours(0, 4)
+        press("Tab")
+        page.keyboard.type("w2")
+        expect(page.get_by_text("1 of 11; Enter: next")).to_be_visible()
+        expect(line).to_have_text("my_point = 2")
+        press("Enter")
+        expect(line).to_have_text("my_point = 20")
+        for _ in range(3):
+            press("Tab")
+        expect(page.locator("canvas")).to_be_focused()
+        press("+")
+        press(".")
+        expect(line).to_have_text("my_point = 21")
+        press(",")
+        press(",")
+        expect(line).to_have_text("my_point = 19")
+        assert told_neighbours(page) == true_neighbours(19, 4)
+        press("Tab")
+        press("Enter")
+        nearest_label = true_neighbours(19, 1)[0][: -len("0.0000")]
+        expect(line).to_have_text(f"my_point = {nearest_label[1:]}")
+        expect(page.locator("canvas")).to_be_focused()
+
+
+def test_arrows_go_to_the_nearest_point_that_way(browser: Page) -> None:
+    page = functions(browser, "embeddings.js", "towards")
+    points = np.random.default_rng(1).normal(size=(50, 2))
+    go = "([points, from, way]) => own.towards(Float32Array.from(points.flat()), from, way)"
+    for i, way in enumerate([(1, 0), (-1, 0), (0, -1), (0, 1)] * 5):
+        across, up = points[:, 0] - points[i, 0], points[:, 1] - points[i, 1]
+        along = across * way[0] - up * way[1]
+        aside = np.abs(up if way[0] else across)
+        far = np.where((along > 0) & (aside <= along), along + 2 * aside, np.inf)
+        expected = int(far.argmin()) if np.isfinite(far).any() else i
+        assert page.evaluate(go, [points.tolist(), i, way]) == expected
+
+
+def test_the_search_finds_the_same_then_beginnings_then_the_rest(browser: Page) -> None:
+    page = functions(browser, "embeddings.js", "matches")
+    labels = ["the cat", "cats", "␣Cat", "cat", "dog", ""]
+    assert page.evaluate("l => own.matches(l, 'CAT')", labels) == [3, 1, 0, 2]
+    assert page.evaluate("l => own.matches(l, ' cat')", labels) == [2]
+    assert page.evaluate("l => own.matches(l, '')", labels) == []
+
+
+def test_a_click_chooses_the_point_under_it(browser: Page, tmp_path: Path) -> None:
+    left, right, middle = (24, 210), (576, 210), (300, 210)  # 600 × 420, with margins of 24
+    with opened(browser, embeddings([[-1], [3], [1]], "abc"), tmp_path) as page:
+        for (x, y), point in ((right, 1), (left, 0), (middle, 2)):
+            page.locator("canvas").click(position={"x": x, "y": y - 8})
+            expect(page.locator("code")).to_have_text(f"my_point = {point}")
+        page.locator("canvas").click(position={"x": 300, "y": 100})
+        expect(page.locator("code")).to_have_text("my_point = 2")
+
+
+def test_hostile_labels_are_shown_and_not_read_as_markup(browser: Page, tmp_path: Path) -> None:
+    labels = [*HOSTILE, *"xyz"]
+    vectors = np.eye(len(labels)) + 1
+    with opened(browser, embeddings(vectors, labels, neighbours=9), tmp_path) as page:
+        names = page.locator(".side td button").all_text_contents()
+        assert names == [visible(label) for label in labels[1:]]
+        assert page.locator(".lk b, .lk i, .lk u").count() == 0
+        page.get_by_label("find").fill("<B></")
+        expect(page.locator("code")).to_have_text("my_point = 2")
+        page.get_by_label("find").fill("nowhere")
+        expect(page.get_by_text("no label holds this")).to_be_visible()
+
+
+def test_one_point_alone_has_no_neighbours(browser: Page, tmp_path: Path) -> None:
+    with opened(browser, embeddings([[1.0, 2.0]], ["only"]), tmp_path) as page:
+        expect(page.locator("[role=status]")).to_have_text("only (0): nearest by cosine: nothing")
+        page.locator("canvas").press("ArrowLeft")
+        page.locator("canvas").press(".")
+        expect(page.locator("code")).to_have_text("my_point = 0")
+
+
+def test_neighbours_that_were_not_sent_are_asked_for(browser: Page) -> None:
+    viewer = embeddings(VECTORS, NAMES, neighbours=4)
+    state = {"title": "t", "meta": viewer.meta, "chosen": 0}
+    packed = {"points": list(viewer.points), "near": list(viewer.near[:16])}
+    packed["cosines"] = list(viewer.cosines[:16])
+    page = functions(browser, "embeddings.js", "widget")
+    page.evaluate(FAKE, [state, packed])
+    page.locator("canvas").press(".")
+    expect(page.locator("[role=status]")).to_have_text("w1 (1): fetching its neighbours …")
+    (asked,) = page.evaluate("() => sent")
+    answer = viewer.answer(asked)
+    assert answer is not None
+    page.evaluate(
+        "([message, parts]) => hear(message, parts)", [answer[0], [*map(list, answer[1])]]
+    )
+    assert told_neighbours(page) == true_neighbours(1, 4)
