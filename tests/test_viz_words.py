@@ -42,7 +42,7 @@ def cut_by_hand(text: str, base: list[int], merges: list[list[int]]) -> list[int
     cut = []
     for piece, _ in split.pre_tokenize_str(text):
         ids = [base[LETTERS.index(letter)] for letter in piece]
-        for _, left, right, made in sorted(merges):
+        for left, right, made in merges:
             while (left, right) in pairwise(ids):
                 at = list(pairwise(ids)).index((left, right))
                 ids[at : at + 2] = [made]
@@ -58,27 +58,11 @@ def test_letters_stand_for_the_bytes_that_they_stand_for_elsewhere() -> None:
         assert written == "".join(LETTERS[byte] for byte in char.encode())
 
 
-def test_every_merge_of_a_short_list_is_sent(bpe: BPETokenizer) -> None:
+def test_the_merges_that_are_sent_cut_as_the_tokenizer_does(bpe: BPETokenizer) -> None:
     (rule,) = tokens("the cat", bpe).meta["rules"]
-    assert rule["n"] == len(rule["merges"]) == bpe.vocab_size - 257
+    assert len(rule["merges"]) == bpe.vocab_size - 257
     for text in HOSTILE + TEXTS:
         assert cut_by_hand(text, rule["bytes"], rule["merges"]) == bpe.encode(text)
-
-
-def test_of_a_long_list_the_text_gets_the_merges_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["labkit.viz.tokens"], "FEW", 10)
-    bpe = BPETokenizer.train(TEXTS, 300)
-    viewer = tokens("the cat", {"long": bpe, "bytes": ByteTokenizer()})
-    rule = viewer.meta["rules"][0]
-    assert rule["long"]
-    assert rule["merges"] == []
-    for text in HOSTILE + TEXTS:
-        viewer.text = text
-        assert viewer.read["text"] == text
-        sent, none = viewer.read["merges"]
-        assert none == []
-        assert len(sent) < rule["n"]
-        assert cut_by_hand(text, rule["bytes"], sent) == bpe.encode(text)
 
 
 def test_surprise_is_the_models() -> None:
@@ -87,16 +71,16 @@ def test_surprise_is_the_models() -> None:
     assert viewer.meta["scored"] == 1
     ids = torch.tensor([[shipped.tokenizer.end, *shipped.tokenizer.encode("Tom ran.")]])
     expected = -token_log_probs(shipped.model, ids) / math.log(2)
-    assert viewer.read["bits"] == pytest.approx(expected.tolist(), abs=1e-4)
+    assert viewer.surprise["bits"] == pytest.approx(expected.tolist(), abs=1e-4)
     viewer.text = ""
-    assert viewer.read["bits"] == []
-    assert tokens("Tom ran.", shipped.tokenizer).read["bits"] == []
+    assert viewer.surprise["bits"] == []
+    assert tokens("Tom ran.", shipped.tokenizer).surprise["bits"] == []
 
 
 def test_a_text_that_its_tokenizer_does_not_know_has_no_surprise() -> None:
     three = NeverA()
     three.vocab_size = 3
-    assert tokens("abc", CharTokenizer("ab"), model=three).read["bits"] == []
+    assert tokens("abc", CharTokenizer("ab"), model=three).surprise["bits"] == []
 
 
 class NeverA:
@@ -113,15 +97,14 @@ class NeverA:
 
 def test_the_impossible_can_be_written_to_a_page() -> None:
     viewer = tokens("ba", ByteTokenizer(), model=NeverA())
-    assert viewer.read["bits"] == pytest.approx([8, 1e6], abs=0.01)
+    assert viewer.surprise["bits"] == pytest.approx([8, 1e6], abs=0.01)
     assert "Infinity" not in viewer.html().split('id="state"')[1].split("</script>")[0]
 
 
 def test_it_says_how_many_tokens_there_are() -> None:
     named: dict[str, Tokenizer] = {"bytes": ByteTokenizer(), "ab": CharTokenizer("ab")}
     assert tokens("ab猫", named, title="Who cuts?").says == (
-        "Who cuts? bytes 5 tokens, 0.60 characters per token; ab does not know a character of the "
-        "text."
+        "Who cuts? bytes: 5 tokens, 0.60 characters per token; ab: none."
     )
 
 

@@ -211,7 +211,7 @@ class Viewer {
     const ink = pen.fillStyle;
     this.drawAxes(pen);
     const size = labels.length > 2000 ? 1.5 : 2.5;
-    pen.fillStyle = `rgba(${more}, 0.6)`;
+    pen.fillStyle = `rgba(${more}, ${Math.min(0.6, 0.1 + 1000 / labels.length)})`;
     for (let i = 0; i < labels.length; i++) {
       const [x, y] = this.at(i);
       pen.beginPath();

@@ -1,5 +1,5 @@
-// Tokens: one text cut by up to three tokenizers. `meta` holds their rules, `read` what only Python
-// knows of a text: the merges it may need of a long list, and each token's surprise in bits.
+// Tokens: one text cut by up to three tokenizers. `meta` holds their rules; `surprise`, in bits, is
+// a model's of one text, which only Python knows.
 
 const [MOST_SHOWN, MOST_BITS, IMPOSSIBLE, WIDE] = [1000, 12, 1e6, 2 ** 26];
 const SIGNS = { " ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "\u3000": "␣␣" };
@@ -19,8 +19,8 @@ const LOOK = `
   gap: 2px 20px; }
 .lk .panels .bar { gap: 4px; }
 .lk .panels input { width: 110px; vertical-align: middle; }
-.lk .box { position: relative; overflow-y: auto; max-height: 190px; padding: 3px; }
-.lk .box.ids { max-height: 116px; }
+.lk .box { position: relative; overflow-y: auto; max-height: 164px; padding: 3px; }
+.lk .box.ids { max-height: 94px; }
 .lk .token, .lk .parts { display: inline-block; vertical-align: top; margin: 0 2px 2px 0; }
 .lk .token { unicode-bidi: isolate; border: 1px solid; border-radius: 3px; padding: 0 2px;
   line-height: 1.4; overflow-wrap: anywhere;
@@ -69,12 +69,9 @@ class Rules {
     Object.assign(this, rule);
     this.places = new Map(Array.from(rule.alphabet ?? "", (c, id) => [c, id]));
     this.known = new Map(rule.bytes?.map((id, byte) => [id, [byte]]));
-    this.learn(rule.merges);
-  }
-
-  learn(merges) {
-    this.pairs = new Map(merges.map((merge) => [merge[1] * WIDE + merge[2], merge]));
-    this.halves = new Map(merges.map(([, left, right, made]) => [made, [left, right]]));
+    const { merges } = rule;
+    this.pairs = new Map(merges.map(([left, right], rank) => [left * WIDE + right, rank]));
+    this.halves = new Map(merges.map(([left, right, made]) => [made, [left, right]]));
   }
 
   bytesOf(id) {
@@ -83,8 +80,8 @@ class Rules {
     return this.known.get(id);
   }
 
-  // Tokens as [id, number of bytes]; `used` gathers the merges, of which only the first m are made.
-  cut(text, m = Infinity, used = new Map()) {
+  // Tokens as [id, number of bytes], by the first m merges; `used` gathers the ranks of those made.
+  cut(text, m = Infinity, used = new Set()) {
     if (this.kind === "bytes") return toBytes(text).map((byte) => [byte, 1]);
     if (this.kind === "characters") {
       return Array.from(text, (c) => [this.places.get(c) ?? this.refuse(c), toBytes(c).length]);
@@ -103,14 +100,14 @@ class Rules {
   // Of all neighbours that have a merge, the pair that was learned first, from the left.
   merge(ids, m, used) {
     for (;;) {
-      let [best, at] = [null, 0];
+      let [best, at] = [m, 0];
       for (let i = 0; i + 1 < ids.length; i++) {
-        const found = this.pairs.get(ids[i] * WIDE + ids[i + 1]);
-        if (found && found[0] < m && (!best || found[0] < best[0])) [best, at] = [found, i];
+        const rank = this.pairs.get(ids[i] * WIDE + ids[i + 1]);
+        if (rank < best) [best, at] = [rank, i];
       }
-      if (!best) return ids;
-      used.set(best[0], best);
-      ids.splice(at, 2, best[3]);
+      if (best === m) return ids;
+      used.add(best);
+      ids.splice(at, 2, this.merges[best][2]);
     }
   }
 }
@@ -131,7 +128,7 @@ function groups(tokens, bytes) {
 // One tokenizer's view of the text.
 class Panel {
   constructor(viewer, rule, index) {
-    Object.assign(this, { viewer, index, rules: new Rules(rule), m: rule.n, at: 0, tokens: [] });
+    Object.assign(this, { viewer, index, rules: new Rules(rule), at: 0, m: rule.merges.length });
     this.counts = node("div");
     this.problem = node("div", { class: "told wrong", role: "alert" });
     this.shown = this.makeBox("text");
@@ -165,11 +162,12 @@ class Panel {
   }
 
   makeScrubber() {
-    const { n, name } = this.rules;
+    const { name, merges } = this.rules;
+    const n = merges.length;
     const bar = slider("merges", { min: 0, max: n, step: 1 }, n, (m) => this.scrub(m));
     [this.range, this.number] = [bar.querySelector("input"), bar.querySelector("output")];
     this.range.setAttribute("aria-label", `merges of ${name} that are made`);
-    const ranks = () => [...this.used.keys()].sort((a, b) => a - b);
+    const ranks = () => [...this.used].sort((a, b) => a - b);
     const step = (sign, words, next) => {
       return button(sign, () => this.scrub(next()), { "aria-label": `${words}, ${name}` });
     };
@@ -186,22 +184,19 @@ class Panel {
   }
 
   draw() {
-    const { text, read } = this.viewer;
-    const { long, n } = this.rules;
-    const isRead = read.text === text;
+    const { text, meta, surprise } = this.viewer;
     this.problem.textContent = "";
-    [this.tokens, this.used] = [[], new Map()];
-    if (long && isRead) this.rules.learn(read.merges[this.index]);
+    [this.tokens, this.used] = [[], new Set()];
     try {
-      if (long && !isRead) throw new RangeError(this.viewer.waiting("its merges"));
-      this.tokens = this.rules.cut(text, n, this.used);
-      if (this.m < n) this.tokens = this.rules.cut(text, this.m);
+      this.tokens = this.rules.cut(text, Infinity, this.used);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       this.problem.textContent = error.message;
     }
-    const isScored = this.viewer.colours && this.index === this.viewer.meta.scored && this.m === n;
-    this.bits = isScored && isRead && this.tokens.length ? read.bits : null;
+    const isWhole = this.m === this.rules.merges.length;
+    if (!isWhole) this.tokens = this.rules.cut(text, this.m);
+    const isScored = this.viewer.colours && this.index === meta.scored && surprise.text === text;
+    this.bits = isScored && isWhole && this.tokens.length ? surprise.bits : null;
     this.problem.hidden = !this.problem.textContent;
     this.tell();
     this.fill();
@@ -211,16 +206,17 @@ class Panel {
     const { length } = this.tokens;
     const { text, bytes } = this.viewer;
     const letters = [...text].length;
-    const all = `${count(letters, "character")}, ${count(bytes.length, "byte")}`;
+    const size = `${count(letters, "character")}, ${count(bytes.length, "byte")}`;
     const each = length ? `: ${(letters / length).toFixed(2)} characters per token` : "";
-    this.counts.textContent = `${all}, ${count(length, "token")}${each}`;
+    this.counts.textContent = `${size}, ${count(length, "token")}${each}`;
     if (this.rules.kind !== "bpe") return;
-    const done = [...this.used.values()].filter(([rank]) => rank < this.m);
-    const last = done.sort((a, b) => b[0] - a[0])[0];
-    const [left, right] = last?.slice(1, 3).map((id) => label(this.rules.bytesOf(id))) ?? [];
-    const words = last ? `the last, number ${last[0] + 1}: ${left} + ${right}` : "single bytes";
+    const done = [...this.used].filter((rank) => rank < this.m);
+    const last = Math.max(...done);
+    const halves = this.rules.merges[last]?.slice(0, 2).map((id) => label(this.rules.bytesOf(id)));
+    const words = halves ? `the last, number ${last + 1}: ${halves.join(" + ")}` : "single bytes";
     const here = `${done.length} of the ${this.used.size} merges that this text needs`;
-    this.step.textContent = `${here}, of ${this.rules.n.toLocaleString("en")} in all; ${words}`;
+    const all = this.rules.merges.length.toLocaleString("en");
+    this.step.textContent = `${here}, of ${all} in all; ${words}`;
   }
 
   fill() {
@@ -312,7 +308,7 @@ class Viewer {
     this.fill = () => this.open(model.get("text"));
     model.on("msg:custom", this.hear);
     model.on("change:text", this.fill);
-    model.on("change:read", this.fill);
+    model.on("change:surprise", this.fill);
     this.forget = onTheme(() => this.draw());
     this.fill();
   }
@@ -329,13 +325,8 @@ class Viewer {
     return this.model.send ? [button("HTML", () => this.model.send({ ask: "html" }))] : [];
   }
 
-  get read() {
-    return this.model.get("read");
-  }
-
-  waiting(what) {
-    if (this.model.send) return `asking Python for ${what} …`;
-    return `this page holds ${what} of its first text only; in a notebook, of every text`;
+  get surprise() {
+    return this.model.get("surprise");
   }
 
   // What is typed is cut at once, and told to Python when the typing rests.
@@ -382,7 +373,9 @@ class Viewer {
     const sum = bits?.reduce((total, value) => total + value, 0);
     const mean = `${toldBits(sum / [...this.text].length)} bits per character`;
     const scale = `0 bits: the page's colour; ${MOST_BITS} bits and more: full colour; ${mean}`;
-    const why = this.read.text === this.text ? "known after all merges" : this.waiting("surprise");
+    const alone = "this page holds the surprise of its first text; a notebook, of every text";
+    const waits = this.model.send ? "asking Python for the surprise …" : alone;
+    const why = this.surprise.text === this.text ? "surprise: only after all merges" : waits;
     const isOff = !this.colours || !this.panels[this.meta.scored]?.tokens.length;
     this.scale.textContent = isOff ? "" : bits ? scale : why;
   }
@@ -403,7 +396,7 @@ class Viewer {
     clearTimeout(this.resting);
     this.model.off?.("msg:custom", this.hear);
     this.model.off?.("change:text", this.fill);
-    this.model.off?.("change:read", this.fill);
+    this.model.off?.("change:surprise", this.fill);
     this.forget();
   }
 }

@@ -1,7 +1,7 @@
 """The tokenizer explorer: one text cut by up to three tokenizers, token by token, merge by merge.
 
-The script cuts the text itself, by rules that it gets as numbers. Of more than `FEW` merges it gets
-those that may be made in the text, again whenever the text changes; so with a model's surprise.
+The script cuts the text itself, by rules that it gets as numbers, so that a text can be edited
+without Python. Only a model's surprise is Python's, and sent again when the text changes.
 """
 
 import json
@@ -15,7 +15,6 @@ from labkit.tokenizers import BPETokenizer, Tokenizer
 from labkit.viz.picture import sentence
 from labkit.viz.viewer import Viewer, script
 
-FEW = 2048
 IMPOSSIBLE = 1e6
 """In place of infinitely many bits, which JSON cannot hold."""
 PRINTING = {*range(33, 127), *range(161, 173), *range(174, 256)}
@@ -31,15 +30,10 @@ class TokensViewer(Viewer):
     text = traitlets.Unicode().tag(sync=True)
     ids = traitlets.List(traitlets.Int()).tag(sync=True)
     meta = traitlets.Dict().tag(sync=True)
-    read = traitlets.Dict().tag(sync=True)
+    surprise = traitlets.Dict().tag(sync=True)
 
     def __init__(self, says: str, named: Mapping[str, Tokenizer], model: Any, **state: Any) -> None:
-        """Keep what a new text needs: all merges, and the model with its tokenizer."""
-        rules = [{"name": name} | _rules(of) for name, of in named.items()]
-        self.long = [rule["merges"] if len(rule["merges"]) > FEW else [] for rule in rules]
-        for rule, long in zip(rules, self.long, strict=True):
-            sent = [] if long else [merge for _, merge in rule["merges"]]
-            rule.update(n=len(rule["merges"]), long=bool(long), merges=sent)
+        """Keep the model and its tokenizer, which a new text needs."""
         sizes = [of.vocab_size for of in named.values()]
         if model is not None and model.vocab_size not in sizes:
             raise ValueError(
@@ -47,31 +41,26 @@ class TokensViewer(Viewer):
             )
         scored = -1 if model is None else sizes.index(model.vocab_size)
         self.scorer = (model, list(named.values())[scored])
+        rules = [{"name": name} | _rules(of) for name, of in named.items()]
         super().__init__(says, meta={"rules": rules, "scored": scored}, **state)
-        self.observe(lambda _: self.set_trait("read", self.reading()), "text")
-        self.read = self.reading()
+        self.observe(lambda _: self.score(), "text")
+        self.score()
 
-    def reading(self) -> dict[str, Any]:
-        """Return what the script cannot know of a text: merges of long lists, surprise in bits."""
-        letters = "".join(LETTERS[byte] for byte in self.text.encode("utf-8"))
-        merges = [[m for made, m in long if made in letters] for long in self.long]
-        return {"text": self.text, "merges": merges, "bits": self.surprise()}
-
-    def surprise(self) -> list[float]:
-        """Return -log2 P of each token after those before it, to four digits.
+    def score(self) -> None:
+        """Set `surprise` to -log2 P of each token after those before it, to four digits.
 
         Nothing without a model, or for a text that its tokenizer does not know.
         """
         model, tokenizer = self.scorer
-        if model is None or not self.text or _n_tokens(tokenizer, self.text) is None:
-            return []
-        import torch
+        bits: list[float] = []
+        if model is not None and (ids := _ids(tokenizer, self.text)):
+            import torch
 
-        from labkit.metrics import token_log_probs
+            from labkit.metrics import token_log_probs
 
-        ids = torch.tensor([[tokenizer.end, *tokenizer.encode(self.text)]])
-        nats = token_log_probs(model, ids).double().tolist()
-        return [min(round(-value / math.log(2), 4), IMPOSSIBLE) for value in nats]
+            nats = token_log_probs(model, torch.tensor([[tokenizer.end, *ids]])).double().tolist()
+            bits = [min(round(-value / math.log(2), 4), IMPOSSIBLE) for value in nats]
+        self.surprise = {"text": self.text, "bits": bits}
 
 
 def tokens(
@@ -91,28 +80,26 @@ def tokens(
         raise ValueError(f"expected one to three tokenizers, got {len(named)}: leave some out")
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("expected text of whole characters, got half of a surrogate pair")
-    told = "; ".join(f"{name} {_told(of, text)}" for name, of in named.items())
+    cut = {name: len(_ids(of, text)) for name, of in named.items()}
+    told = "; ".join(
+        f"{name}: {n:,} tokens, {len(text) / n:.2f} characters per token" if n else f"{name}: none"
+        for name, n in cut.items()
+    )
     return TokensViewer(f"{sentence(title)} {told}.", named, model, text=text, title=title)
 
 
-def _n_tokens(tokenizer: Tokenizer, text: str) -> int | None:
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return the ids of a text, none where the tokenizer does not know a character of it."""
     try:
-        return len(tokenizer.encode(text))
+        return tokenizer.encode(text)
     except ValueError:
-        return None
-
-
-def _told(tokenizer: Tokenizer, text: str) -> str:
-    n = _n_tokens(tokenizer, text)
-    if n is None:
-        return "does not know a character of the text"
-    return f"{n:,} tokens, {len(text) / max(n, 1):.2f} characters per token"
+        return []
 
 
 def _rules(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return by what the script cuts; raise ValueError for rules that it does not know.
 
-    Merges are (letters of both, [rank, left id, right id, id of both]).
+    Merges are [left id, right id, id of both], in the order in which they were learned.
     """
     if not isinstance(tokenizer, BPETokenizer):
         if tokenizer.kind in ("characters", "bytes"):
@@ -125,5 +112,5 @@ def _rules(tokenizer: Tokenizer) -> dict[str, Any]:
     if saved["normalizer"] or saved["added_tokens"] or not plain.items() <= cuts.items():
         raise ValueError(f"expected what BPETokenizer.train makes, got one that cuts by {cuts}")
     vocab, pairs = saved["model"]["vocab"], saved["model"]["merges"]
-    merges = [(a + b, [i, vocab[a], vocab[b], vocab[a + b]]) for i, (a, b) in enumerate(pairs)]
+    merges = [[vocab[left], vocab[right], vocab[left + right]] for left, right in pairs]
     return {"kind": "bpe", "bytes": [vocab[letter] for letter in LETTERS], "merges": merges}
