@@ -1,11 +1,11 @@
 // Embeddings: points of a plane (`points`, x and y), and for each point its nearest in the whole
 // space (`near`) with their cosines. Neighbours that were not sent are asked of Python.
 
-const [WIDTH, HEIGHT, MARGIN, MOST_LABELS] = [600, 420, 24, 120];
+const [WIDTH, HEIGHT, MARGIN, MOST_LABELS] = [560, 400, 24, 120];
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const LOOK = `
 .lk .views { display: flex; flex-wrap: wrap; gap: 18px; align-items: flex-start; }
-.lk .side { width: 330px; }
+.lk .side { width: 320px; }
 .lk td { padding: 0 10px 0 0; text-align: left; }
 .lk td button { max-width: 240px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
   unicode-bidi: isolate; }`;
@@ -79,7 +79,7 @@ class Viewer {
     this.redraw = () => this.draw();
     model.on("change:chosen", this.redraw);
     this.forget = onTheme(this.redraw);
-    this.draw();
+    onceShown(this.root, this.redraw);
   }
 
   get chosen() {

@@ -310,7 +310,7 @@ class Viewer {
     model.on("change:text", this.fill);
     model.on("change:surprise", this.fill);
     this.forget = onTheme(() => this.draw());
-    this.fill();
+    onceShown(this.root, this.fill);
   }
 
   makeScale() {

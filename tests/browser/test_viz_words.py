@@ -43,8 +43,9 @@ FAKE = """([state, packed]) => {
     send: message => sent.push(message),
     on: (event, then) => { heard[event] = then; },
   };
-  const el = document.body.appendChild(document.createElement("div"));
+  const el = document.createElement("div");
   own.widget.render({model, el});
+  document.body.append(el); // after it was drawn, as in JupyterLab
 }"""
 SPLIT = hf.pre_tokenizers.ByteLevel(add_prefix_space=False)
 
@@ -310,12 +311,12 @@ def test_the_search_finds_the_same_then_beginnings_then_the_rest(browser: Page) 
 
 
 def test_a_click_chooses_the_point_under_it(browser: Page, tmp_path: Path) -> None:
-    left, right, middle = (24, 210), (576, 210), (300, 210)  # 600 × 420, with margins of 24
+    left, right, middle = (24, 200), (536, 200), (280, 200)  # 560 × 400, with margins of 24
     with opened(browser, embeddings([[-1], [3], [1]], "abc"), tmp_path) as page:
         for (x, y), point in ((right, 1), (left, 0), (middle, 2)):
             page.locator("canvas").click(position={"x": x, "y": y - 8})
             expect(page.locator("code")).to_have_text(f"my_point = {point}")
-        page.locator("canvas").click(position={"x": 300, "y": 100})
+        page.locator("canvas").click(position={"x": 280, "y": 100})
         expect(page.locator("code")).to_have_text("my_point = 2")
 
 
