@@ -103,9 +103,9 @@ def test_the_impossible_can_be_written_to_a_page() -> None:
 
 def test_it_says_how_many_tokens_there_are() -> None:
     named: dict[str, Tokenizer] = {"bytes": ByteTokenizer(), "ab": CharTokenizer("ab")}
-    assert tokens("ab猫", named, title="Who cuts?").says == (
-        "Who cuts? bytes: 5 tokens, 0.60 characters per token; ab: none."
-    )
+    viewer = tokens("ab猫", named, title="Who cuts?")
+    assert viewer.ids == list("ab猫".encode())
+    assert viewer.says == ("Who cuts? bytes: 5 tokens, 0.60 characters per token; ab: none.")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

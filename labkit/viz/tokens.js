@@ -258,10 +258,10 @@ class Panel {
     this.spans.slice(0, MOST_SHOWN).forEach(([start, end], k) => {
       const isIt = kind === "on" ? k === this.at : start < to && end > from;
       for (const [box, token] of [[this.shown, this.chips[k]], [this.ids, this.numbers[k]]]) {
-        token.classList.toggle("on", isIt && kind === "on");
-        token.classList.toggle("with", isIt && kind === "with");
+        token.classList.remove("on", "with");
+        if (isIt) token.classList.add(kind);
         token.setAttribute("aria-selected", String(isIt && kind === "on"));
-        if (!isIt) continue;
+        if (!isIt || kind === "with") continue;
         box.setAttribute("aria-activedescendant", token.id);
         const y = token.offsetTop - box.scrollTop;
         if (scroll && (y < 0 || y + 24 > box.clientHeight)) box.scrollTop = token.offsetTop - 30;

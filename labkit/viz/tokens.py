@@ -80,12 +80,16 @@ def tokens(
         raise ValueError(f"expected one to three tokenizers, got {len(named)}: leave some out")
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("expected text of whole characters, got half of a surrogate pair")
-    cut = {name: len(_ids(of, text)) for name, of in named.items()}
+    cut = {name: _ids(of, text) for name, of in named.items()}
     told = "; ".join(
-        f"{name}: {n:,} tokens, {len(text) / n:.2f} characters per token" if n else f"{name}: none"
-        for name, n in cut.items()
+        f"{name}: {len(ids):,} tokens, {len(text) / len(ids):.2f} characters per token"
+        if ids
+        else f"{name}: none"
+        for name, ids in cut.items()
     )
-    return TokensViewer(f"{sentence(title)} {told}.", named, model, text=text, title=title)
+    first = next(iter(cut.values()))
+    says = f"{sentence(title)} {told}."
+    return TokensViewer(says, named, model, text=text, ids=first, title=title)
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
