@@ -19,7 +19,7 @@ const LOOK = `
   gap: 2px 20px; }
 .lk .panels .bar { gap: 4px; }
 .lk .panels input { width: 110px; vertical-align: middle; }
-.lk .box { position: relative; overflow-y: auto; max-height: 164px; padding: 3px; }
+.lk .box { position: relative; overflow-y: auto; max-height: 178px; padding: 3px; }
 .lk .box.ids { max-height: 94px; }
 .lk .token, .lk .parts { display: inline-block; vertical-align: top; margin: 0 2px 2px 0; }
 .lk .token { unicode-bidi: isolate; border: 1px solid; border-radius: 3px; padding: 0 2px;
