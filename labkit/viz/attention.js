@@ -149,8 +149,7 @@ class Viewer {
     model.on("change:queries", this.select);
     this.forget = onTheme(this.select);
     this.images = new Map();
-    this.draw();
-    if (!el.isConnected) requestAnimationFrame(this.select); // colours are those of the page
+    onceShown(this.root, this.select);
   }
 
   get layer() {

@@ -117,6 +117,17 @@ function shade(share, { more, less }) {
   return `rgba(${share < 0 ? less : more}, ${Math.min(Math.abs(share), 1)})`;
 }
 
+// A notebook may ask for a view before it is in the page, where nothing has a colour yet.
+function onceShown(el, draw) {
+  const watcher = new ResizeObserver(() => {
+    if (!el.isConnected) return;
+    watcher.disconnect();
+    draw();
+  });
+  if (el.isConnected) draw();
+  else watcher.observe(el);
+}
+
 function onTheme(redraw) {
   const watcher = new MutationObserver(redraw);
   watcher.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
