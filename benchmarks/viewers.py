@@ -16,8 +16,8 @@ from IPython.utils.capture import capture_output
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.measure import LEAST_ROUNDS, Measurement
+from labkit.chromium import find_chromium
 from labkit.viz import attention
-from labkit.viz.chromium import find_chromium
 
 LAYERS, HEADS = 12, 12
 LENGTHS = (64, 128, 512)

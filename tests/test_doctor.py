@@ -239,7 +239,7 @@ def test_being_offline_matters_only_without_the_data(
     ("module", "name"),
     [
         ("labkit.datasets", "datasets"),
-        ("labkit.viz.chromium", "static pictures"),
+        ("labkit.chromium", "static pictures"),
         ("packaging", "packages"),
     ],
 )

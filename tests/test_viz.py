@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from labkit.metrics import LeagueRow
+from labkit.plain import number, safe, sentence
 from labkit.viz import (
     Picture,
     TimelineEntry,
@@ -24,7 +25,7 @@ from labkit.viz import (
     timeline,
     visible,
 )
-from labkit.viz.picture import PALETTE, PLOTLY_MIME, TEXT, blank, number, safe, sentence
+from labkit.viz.picture import PALETTE, PLOTLY_MIME, TEXT, blank
 from labkit.viz.timeline import size_name
 
 EVIL = ["<b>bold</b>", "</script>", "a & b", "%{x}", "$x$", "|", "é\x00", " ", "\n", "0", "1"]

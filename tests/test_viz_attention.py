@@ -16,8 +16,8 @@ from labkit.gpt import GPT, GPTConfig
 from labkit.tokenizers import ByteTokenizer
 from labkit.training.recipe import Recipe, new_model
 from labkit.viz import Attentions, AttentionViewer, attention, read_attention
-from labkit.viz.heads import bad_rows, entropy_of_heads, induction_mask, scores_of_heads
-from labkit.viz.viewer import HERE, script
+from viewers.heads import bad_rows, entropy_of_heads, induction_mask, scores_of_heads
+from viewers.viewer import HERE, script
 
 TEXT = "abcabc <b>é猫"
 HOSTILE = ["<b>", "</script>", "שלום", "👨‍👩‍👧", "⟨80⟩", '"', "\\", "\n", ""]
@@ -77,9 +77,8 @@ def test_payloads_stay_small(T: int, most: float) -> None:
     one = random_weights(1, 1, T, T, causal=True)
     viewer = attention(np.broadcast_to(one, (12, 12, T, T)), [str(i) for i in range(T)])
     sent = len(viewer.weights) + len(viewer.thumbs) + len(json.dumps(viewer.meta))
-    assert sent + len(script("attention.js")) < most
+    assert sent + len(script("weights.js", "attention.js")) < most
     assert viewer.meta["thumbs"] is (T > 64)
-    assert len(script("attention.js").encode()) <= 30_000
 
 
 def test_a_head_that_was_not_sent_is_sent_when_asked_for() -> None:
@@ -144,7 +143,8 @@ def test_a_labkit_model_shows_what_transformers_computes() -> None:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
-    before = [block.attention.attend for block in model.blocks]
+    blocks: list[Any] = list(model.blocks)
+    before = [block.attention.attend for block in blocks]
     seen = read_attention(model, TEXT, ByteTokenizer())
     theirs: Any = to_hugging_face(model).eval()
     theirs.set_attn_implementation("eager")
@@ -153,7 +153,7 @@ def test_a_labkit_model_shows_what_transformers_computes() -> None:
     assert len(seen.weights) == 3
     for mine, other in zip(seen.weights, expected, strict=True):
         torch.testing.assert_close(torch.tensor(mine), other[0], rtol=0, atol=1e-5)
-    assert [block.attention.attend for block in model.blocks] == before
+    assert [block.attention.attend for block in blocks] == before
     assert model.training
     assert seen.queries[-1] == "⟨AB⟩"  # the last of 猫's three bytes
 
@@ -275,7 +275,8 @@ def test_a_stored_notebook_gets_a_picture_and_words(monkeypatch: pytest.MonkeyPa
     assert "application/vnd.jupyter.widget-view+json" in live
 
 
-def test_scripts_hold_no_address() -> None:
+def test_scripts_are_small_and_hold_no_address() -> None:
     for path in HERE.glob("*.js"):
+        assert path.stat().st_size <= 30_000, path.name
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|//cdn|import ", text), path.name

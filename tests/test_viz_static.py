@@ -13,8 +13,8 @@ import nbclient
 import nbformat
 import pytest
 
+from labkit.chromium import Browser, find_chromium, render_png
 from labkit.viz import Picture, curves, league_table
-from labkit.viz.chromium import Browser, find_chromium, render_png
 from labkit.viz.picture import PLOTLY_MIME
 
 CHROMIUM = find_chromium()

@@ -15,9 +15,9 @@ from labkit.metrics import token_log_probs
 from labkit.shipped import load_shipped
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from labkit.viz import embeddings, tokens
-from labkit.viz.embeddings import nearest, principal_plane
-from labkit.viz.tokens import LETTERS
-from labkit.viz.viewer import HERE
+from viewers.embeddings import nearest, principal_plane
+from viewers.tokens import LETTERS
+from viewers.viewer import HERE
 
 HOSTILE = [
     "",
@@ -196,7 +196,7 @@ def test_what_is_packed_is_what_was_computed(monkeypatch: pytest.MonkeyPatch) ->
     near, cosines = nearest(VECTORS, np.arange(40), 5)
     assert np.frombuffer(viewer.near, "<i4").reshape(40, 5).tolist() == near.tolist()
     assert np.frombuffer(viewer.cosines, "<f4").reshape(40, 5) == pytest.approx(cosines)
-    monkeypatch.setattr(sys.modules["labkit.viz.embeddings"], "MOST_SENT", 39 * 5)
+    monkeypatch.setattr(sys.modules["viewers.embeddings"], "MOST_SENT", 39 * 5)
     asked = embeddings(VECTORS, NAMES, neighbours=5)
     assert np.frombuffer(asked.near, "<i4").tolist() == near[0].tolist()
     answer = asked.answer({"ask": 17})

@@ -14,7 +14,8 @@ from torch import Tensor
 from labkit.gpt import GPT, GPTConfig
 from labkit.ngram import NGram, add_k, count_ngrams
 from labkit.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, encode_documents
-from labkit.viz import ComparisonViewer, compare, sampling, viewer
+from labkit.viz import ComparisonViewer, compare, sampling
+from viewers import viewer
 
 HOSTILE = ["<b>bold", "</script>", "שלום", "👨‍👩‍👧", "�", "\n"]
 DOCUMENTS = ["abab", "abb", "ba"]

@@ -207,7 +207,7 @@ def look_at_data() -> Iterator[Finding]:
 
 def look_at_pictures() -> Iterator[Finding]:
     """Look for what draws static pictures."""
-    from labkit.viz.chromium import find_chromium
+    from labkit.chromium import find_chromium
 
     yield check_pictures(find_chromium(), importlib.util.find_spec("playwright") is not None)
 

@@ -5,17 +5,17 @@ Live, a picture is an interactive plotly figure, and a viewer a widget that answ
 it works. Nothing needs a network.
 """
 
-from labkit.viz.attention import AttentionViewer, attention
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
-from labkit.viz.compare import ComparisonViewer, compare
-from labkit.viz.embeddings import EmbeddingsViewer, embeddings
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
 from labkit.viz.picture import Picture
-from labkit.viz.reading import Attentions, read_attention
-from labkit.viz.sampling import SamplingViewer, sampling
 from labkit.viz.timeline import TimelineEntry, timeline
-from labkit.viz.tokens import TokensViewer, tokens
+from viewers.attention import AttentionViewer, attention
+from viewers.compare import ComparisonViewer, compare
+from viewers.embeddings import EmbeddingsViewer, embeddings
+from viewers.reading import Attentions, read_attention
+from viewers.sampling import SamplingViewer, sampling
+from viewers.tokens import TokensViewer, tokens
 
 __all__ = [
     "AttentionViewer",

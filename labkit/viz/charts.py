@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from plotly.subplots import make_subplots
 
-from labkit.viz.picture import FAINT, HEIGHT, PALETTE, TEXT, Picture, blank, number, safe, sentence
+from labkit.plain import Array, as_array, number, safe, sentence, visible
+from labkit.viz.picture import FAINT, HEIGHT, PALETTE, TEXT, Picture, blank
 
-Array = npt.NDArray[np.float64]
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
-SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "∅", "\u3000": "␣␣"}
 OTHERS = "all others"
 
 
@@ -205,25 +203,6 @@ def _cells(cells: Array) -> dict[str, Any]:
         "ygap": 1,
         "colorscale": "Cividis",
     }
-
-
-def visible(token: str) -> str:
-    r"""Return a token with its white space and control characters made visible.
-
-    >>> visible("to be\n")
-    'to␣be⏎'
-    """
-    if token in SIGNS:
-        return SIGNS[token]
-    signs = (SIGNS.get(c, c if c.isprintable() else ascii(c)[1:-1]) for c in token)
-    return "".join(signs)
-
-
-def as_array(values: Any) -> Array:
-    """Return numbers, an array or a torch tensor as a float64 array."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values, dtype=np.float64)
 
 
 def brief(values: Array) -> list[float | None]:

@@ -17,8 +17,9 @@ import traitlets
 from IPython import display
 
 from labkit.notebook import is_static
-from labkit.viz.charts import Array, curves
-from labkit.viz.picture import HEIGHT, PALETTE, WIDTH, Picture, blank, number
+from labkit.plain import Array, number
+from labkit.viz.charts import curves
+from labkit.viz.picture import HEIGHT, PALETTE, WIDTH, Picture, blank
 
 if TYPE_CHECKING:
     from labkit.training import Record

@@ -11,8 +11,9 @@ from typing import Any
 import plotly.graph_objects as go
 from IPython import display
 
+from labkit.chromium import render_png
 from labkit.notebook import is_static
-from labkit.viz.chromium import render_png
+from labkit.plain import safe
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 WIDTH, HEIGHT = 820, 380
@@ -84,27 +85,3 @@ def blank(title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
         "yaxis": axis | {"title": {"text": safe(y)}},
     }
     return go.Figure(layout=layout)
-
-
-def safe(text: str) -> str:
-    """Escape text that plotly would read as markup.
-
-    >>> safe("<b> & co")
-    '&lt;b&gt; &amp; co'
-    """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def sentence(title: str) -> str:
-    """Return a title that ends as a sentence does."""
-    return title if title.endswith(("?", "!", ".", "？", "。")) else f"{title}."
-
-
-def number(value: float) -> str:
-    """Write a number with at most four significant digits, thousands grouped.
-
-    >>> number(12345.6), number(2.13049), number(117e6)
-    ('12,350', '2.13', '117,000,000')
-    """
-    rounded = float(f"{value:.4g}")
-    return f"{rounded:,.0f}" if rounded.is_integer() else f"{rounded:,.4g}"

@@ -7,7 +7,8 @@ from datetime import date
 
 import plotly.graph_objects as go
 
-from labkit.viz.picture import HEIGHT, PALETTE, TEXT, Picture, blank, number, safe, sentence
+from labkit.plain import number, safe, sentence
+from labkit.viz.picture import HEIGHT, PALETTE, TEXT, Picture, blank
 
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from labkit.viz.viewer import Viewer
+from viewers.viewer import Viewer
 
 
 @contextlib.contextmanager

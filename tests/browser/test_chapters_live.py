@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page
 
-from labkit.viz.chromium import find_chromium
+from labkit.chromium import find_chromium
 from tests.browser.lab import chromium_page, jupyterlab, run_all
 from tests.contract.reading import NOTEBOOKS, paths
 from workbench.reader import make_reader_edition

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from labkit.viz.chromium import find_chromium
+from labkit.chromium import find_chromium
 from tests.browser.lab import CELLS, KERNEL_IS_READY, chromium_page, jupyterlab, wait_for
 
 CHROMIUM = find_chromium()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from labkit.chromium import find_chromium
 from labkit.viz import live
-from labkit.viz.chromium import find_chromium
 from tests.browser.lab import chromium_page, jupyterlab, run_all
 
 CHROMIUM = find_chromium()

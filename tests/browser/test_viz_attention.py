@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from labkit.chromium import find_chromium
 from labkit.viz import Attentions, AttentionViewer, attention
-from labkit.viz.chromium import find_chromium
-from labkit.viz.viewer import script
 from tests.browser.alone import opened
 from tests.browser.lab import KERNEL_IS_READY, chromium_page, jupyterlab, wait_for
 from tests.test_viz_attention import HOSTILE, random_weights
+from viewers.viewer import script
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -66,7 +66,7 @@ def loaded(page: Page, viewer: AttentionViewer) -> Page:
     for name in ("weights", "thumbs"):
         state[name] = base64.b64encode(getattr(viewer, name)).decode()
     page.goto("about:blank")
-    page.evaluate(LOAD, {"script": script("attention.js") + INNER, "state": state})
+    page.evaluate(LOAD, {"script": script("weights.js", "attention.js") + INNER, "state": state})
     return page
 
 

@@ -12,13 +12,13 @@ import pytest
 import tokenizers as hf
 from playwright.sync_api import Page, expect
 
+from labkit.chromium import find_chromium
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from labkit.viz import embeddings, tokens, visible
-from labkit.viz.chromium import find_chromium
-from labkit.viz.viewer import script
 from tests.browser.alone import opened
 from tests.browser.lab import chromium_page
 from tests.test_viz_words import HOSTILE, NAMES, TEXTS, VECTORS, NeverA
+from viewers.viewer import script
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

@@ -18,12 +18,13 @@ from scipy import stats
 from torch import Tensor
 
 from labkit import generation
-from labkit.viz import compare, sampling, viewer
-from labkit.viz.chromium import find_chromium
-from labkit.viz.viewer import Viewer
+from labkit.chromium import find_chromium
+from labkit.viz import compare, sampling
 from tests.browser.alone import opened
 from tests.browser.lab import chromium_page
 from tests.test_viz_writing import HOSTILE, LETTERS, Odd, bigram, comparison, gpt
+from viewers import viewer
+from viewers.viewer import Viewer
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

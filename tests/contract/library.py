@@ -1,4 +1,4 @@
-"""The three packages as source text: what they define, import and promise; not imported."""
+"""The packages as source text: what they define, import and promise; not imported."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.contract.reading import ROOT, Definition
 
-PACKAGES = ("labkit", "tinyworld", "workbench")
+PACKAGES = ("labkit", "tinyworld", "viewers", "workbench")
 BUILT = re.compile(r"Built\s+in\s+notebook\s+(\d\d)\.")
 BUILT_IN_CHAPTERS = ("functional", "ngram", "tokenizers", "gpt")
 SMALLEST_COPY = 15
@@ -17,7 +17,7 @@ Library = Mapping[str, str]
 
 
 def read_library(root: Path = ROOT) -> Library:
-    """Read every module of the three packages; a package goes by its folder's name."""
+    """Read every module of the packages; a package goes by its folder's name."""
     modules = {}
     for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts

@@ -11,9 +11,9 @@ from typing import Any
 
 import traitlets
 
+from labkit.plain import sentence
 from labkit.tokenizers import BPETokenizer, Tokenizer
-from labkit.viz.picture import sentence
-from labkit.viz.viewer import Viewer, script
+from viewers.viewer import Viewer, script
 
 IMPOSSIBLE = 1e6
 """In place of infinitely many bits, which JSON cannot hold."""

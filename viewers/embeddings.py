@@ -11,9 +11,8 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from labkit.viz.charts import Array, as_array, visible
-from labkit.viz.picture import sentence
-from labkit.viz.viewer import Viewer, script
+from labkit.plain import Array, as_array, sentence, visible
+from viewers.viewer import Viewer, script
 
 MOST_POINTS, MOST_SENT, AT_ONCE = 20_000, 64_000, 512
 

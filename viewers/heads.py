@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.viz.charts import visible
+from labkit.plain import visible
 
 Weights = NDArray[np.float32]
 MOST_TOLD = 3

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from labkit.plain import sentence, visible
 from labkit.tokenizers import Tokenizer
-from labkit.viz.charts import visible
-from labkit.viz.picture import sentence
-from labkit.viz.viewer import Viewer, script
+from viewers.viewer import Viewer, script
 
 
 class SamplingViewer(Viewer):

@@ -12,8 +12,8 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from labkit.viz.charts import visible
-from labkit.viz.heads import (
+from labkit.plain import number, sentence, visible
+from viewers.heads import (
     Weights,
     bad_rows,
     entropy_of_heads,
@@ -22,9 +22,8 @@ from labkit.viz.heads import (
     scores_of_heads,
     told_rows,
 )
-from labkit.viz.picture import number, sentence
-from labkit.viz.reading import Attentions, read_attention
-from labkit.viz.viewer import Viewer, script
+from viewers.reading import Attentions, read_attention
+from viewers.viewer import Viewer, script
 
 LARGEST = 700_000
 """Bytes of weights that are sent at once."""
@@ -37,7 +36,7 @@ MEAN = -1
 class AttentionViewer(Viewer):
     """What `attention` returns; `layer`, `head` and `queries` say what is chosen."""
 
-    _esm = script("attention.js")
+    _esm = script("weights.js", "attention.js")
     meta = traitlets.Dict().tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     thumbs = traitlets.Bytes().tag(sync=True)

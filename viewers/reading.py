@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.viz.heads import Weights
+from viewers.heads import Weights
 
 
 @dataclass(frozen=True)

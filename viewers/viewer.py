@@ -12,9 +12,9 @@ from typing import Any
 import anywidget
 import traitlets
 
+from labkit.chromium import render_png
 from labkit.files import write_atomically
 from labkit.notebook import is_static
-from labkit.viz.chromium import render_png
 
 HERE = Path(__file__).parent
 PAGE = """<!doctype html>

@@ -6,10 +6,9 @@ from typing import Any
 
 import traitlets
 
+from labkit.plain import sentence, visible
 from labkit.tokenizers import Tokenizer
-from labkit.viz.charts import visible
-from labkit.viz.picture import sentence
-from labkit.viz.viewer import Viewer, script
+from viewers.viewer import Viewer, script
 
 
 class ComparisonViewer(Viewer):
