@@ -71,7 +71,7 @@ class Viewer {
     controls[1].firstElementChild.setAttribute("aria-label", "order of heads");
     controls[2].firstElementChild.setAttribute("aria-label", "scale of colours");
     if (!isMany) [4, 1].forEach((place) => controls.splice(place, 1));
-    return node("div", { class: "bar" }, ...controls);
+    return node("div", { class: "bar controls" }, ...controls);
   }
 
   makeViews(words) {
@@ -95,7 +95,7 @@ class Viewer {
     this.chosen = pasted("the selection");
     const files = node(
       "div",
-      { class: "bar" },
+      { class: "bar controls" },
       this.chosen.place,
       button("PNG", () => this.savePng()),
       button("SVG", () => save("attention.svg", svgText(this.asSvg()), "image/svg+xml")),

@@ -28,8 +28,10 @@ body { margin: 16px; background: #fff; }
   :root { --jp-content-font-color1: #ddd; } body { background: #111; }
 }"""
 """A page by itself follows the reader's system, as a notebook follows JupyterLab's theme."""
-STORED = "body { margin: 0; } #picture { width: max-content; }"
-"""A stored picture has no background, and text in a grey that is read on white and on black."""
+STORED = """body { margin: 0; } #picture { width: max-content; }
+.controls, small { display: none !important; }"""
+"""A stored picture has no background, text in a grey that is read on white and on black, and less
+to press."""
 
 
 def script(*names: str) -> str:
