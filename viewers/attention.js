@@ -235,7 +235,13 @@ class Viewer {
       pen.textAlign = "right";
       pen.fillText(token, margin - 4, margin + (at + 0.5) * cell + 4);
     });
+    const isUpright = cell >= 16 && keys.every((key) => [...key].length < 3);
     this.drawTokens(pen, keys, this.cell.j, (token, at) => {
+      if (isUpright) {
+        pen.textAlign = "center";
+        pen.fillText(token, margin + (at + 0.5) * cell, margin - 6);
+        return;
+      }
       pen.save();
       pen.translate(margin + (at + 0.5) * cell + 4, margin - 4);
       pen.rotate(-Math.PI / 2);
@@ -250,18 +256,22 @@ class Viewer {
   drawNumbers(pen, full) {
     const { T, S } = this.meta;
     const [cell, margin, colour] = [this.cellSide, this.margin, pen.fillStyle];
-    pen.textAlign = "center";
+    [pen.textAlign, pen.lineJoin] = ["center", "round"];
     for (let i = 0; i < T; i++) {
       for (let j = 0; j < S; j++) {
         const weight = full[i * S + j];
         if (!this.heads.mayLook(i, j) || (this.sink && j === 0)) continue;
-        const isDark = seen(Math.abs(weight), largestOf(full, S, i), this.scale) > 0.78;
-        pen.fillStyle = isDark && hues(this.matrix).more === BLUE ? "#fff" : colour;
+        const isDark = seen(Math.abs(weight), largestOf(full, S, i), this.scale) > 0.4;
         const told = weight === 0 ? "·" : weight.toFixed(2).replace(/^(-?)0\./, "$1.");
-        pen.fillText(told, margin + (j + 0.5) * cell, margin + (i + 0.5) * cell + 4);
+        const place = [told, margin + (j + 0.5) * cell, margin + (i + 0.5) * cell + 4];
+        // White with a dark edge is read on every blue, whatever the page behind it.
+        [pen.fillStyle, pen.strokeStyle, pen.lineWidth] = [isDark ? "#fff" : colour, "#123", 2.5];
+        if (isDark) pen.strokeText(...place);
+        pen.fillText(...place);
       }
     }
     pen.fillStyle = colour;
+    pen.lineJoin = "miter";
   }
 
   // The pointed cell, the queries that were kept, and rows whose numbers cannot be right.
@@ -371,7 +381,8 @@ class Viewer {
       return;
     }
     const [query, key] = [`${queries[i]} (${i})`, `${keys[j]} (${j})`];
-    const where = `layer ${this.layer}, ${this.headName()}: ${query} → ${key}: `;
+    const head = this.map.hidden ? "" : `layer ${this.layer}, ${this.headName()}: `;
+    const where = `${head}${query} → ${key}: `;
     const weight = this.heads.mayLook(i, j) ? full[i * S + j].toFixed(4) : "masked";
     const sum = signed ? "" : `; the row adds to ${rowSum(full, S, i).toFixed(4)}`;
     const together = this.queries.length > 1
