@@ -7,7 +7,7 @@ Memory is read through the module `resource`, which Windows lacks.
 
 import platform
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from benchmarks.measure import Measurement, table
 from benchmarks.steps import steps_against_transformers
 from benchmarks.stories import stories_per_second
 from benchmarks.tokens import tokens_against_hugging_face
+from benchmarks.viewers import OTHERS, viewers_in_chromium
 from benchmarks.writing import writing_against_transformers
 from experiments.run import head
 from labkit.datasets import load
@@ -24,11 +25,12 @@ from labkit.files import write_atomically
 from labkit.tokenizers import CharTokenizer, encode_documents
 
 RESULTS = Path(__file__).with_name("results.md")
-COMPARED = ("transformers", "tokenizers", "nltk")
+COMPARED = ("transformers", "tokenizers", "nltk", *OTHERS)
 TITLE = """# Measured speed
 
 `make bench` writes this table. A × is how many times as fast labkit is as the other, in one round;
-both do the same work in turns, in one process, on one thread.
+both do the same work in turns, in one process, on one thread. Viewers are drawn in one Chromium
+without a network, beside those others that are installed (`pip install -e ".[compare]"`).
 
 """
 
@@ -45,6 +47,7 @@ def measured() -> Iterator[Measurement]:
     yield from steps_against_transformers()
     yield from tokens_against_hugging_face(texts)
     yield from stories_per_second()
+    yield from viewers_in_chromium()
 
 
 def processor() -> str:
@@ -55,6 +58,14 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def version_of(name: str) -> str:
+    """Return a package's version, or say that there is none."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def main() -> None:
     """Measure, print and write."""
     rows = []
@@ -63,7 +74,7 @@ def main() -> None:
         rows.append(measurement)
     circumstances = head("make bench") | {
         "processor": processor(),
-        "compared with": ", ".join(f"{name} {version(name)}" for name in COMPARED),
+        "compared with": ", ".join(f"{name} {version_of(name)}" for name in COMPARED),
     }
     listed = "".join(f"- {name}: {value}\n" for name, value in circumstances.items())
     write_atomically(RESULTS, f"{TITLE}{listed}\n{table(rows)}")

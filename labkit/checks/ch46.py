@@ -137,3 +137,43 @@ kl_bits = Exercise(
         lambda true, model: _kl(true, np.full_like(true, 1 / len(true))),
     ),
 )
+
+
+def _looks(rng: np.random.Generator) -> Iterator[tuple[Numbers, list[int]]]:
+    for L, H, T in ((1, 1, 1), (2, 3, 4), (3, 2, 9), (4, 4, 12)):
+        weights = rng.dirichlet(np.full(T, 0.3), size=(L, H, T))
+        yield weights, sorted(rng.choice(T, size=min(T, 2), replace=False).tolist())
+    yield np.full((2, 2, 3, 3), 1 / 3), [0, 1]
+    chosen = np.full((2, 4, 4, 4), 0.25)
+    chosen[0, 2, -1] = [0.3, 0.3, 0.2, 0.2]  # takes most of the two places together
+    chosen[0, 3, -1] = [0.5, 0.0, 0.25, 0.25]  # takes most of one of them
+    chosen[1, 0, 0] = [0.5, 0.5, 0.0, 0.0]  # takes most at the first query
+    chosen[1, 1, :3] = [0.5, 0.5, 0.0, 0.0]  # takes most at all queries but the last
+    yield chosen, [0, 1]
+
+
+def _taken(weights: Numbers, places: list[int]) -> Numbers:
+    return np.asarray(weights[:, :, -1, places].sum(axis=-1))
+
+
+def _pair(scores: Numbers) -> tuple[int, int]:
+    return divmod(int(scores.argmax()), scores.shape[1])
+
+
+def _head_for(weights: Numbers, places: list[int]) -> tuple[int, int]:
+    return _pair(_taken(weights, places))
+
+
+head_for = Exercise(
+    name="my_head_for",
+    points=3,
+    reference=_head_for,
+    cases=_looks,
+    wrong=(
+        lambda weights, places: _head_for(weights, places)[::-1],
+        lambda weights, places: _pair(weights[:, :, :, places].sum(axis=(-2, -1))),
+        lambda weights, places: _pair(weights[:, :, -1, places].max(axis=-1)),
+        lambda weights, places: _pair(weights[:, :, 0, places].sum(axis=-1)),
+        lambda weights, places: divmod(int(_taken(weights, places).argmax()), len(weights) + 1),
+    ),
+)
