@@ -9,6 +9,7 @@ from labkit.viz.attention_viewer import AttentionViewer, attention
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
+from labkit.viz.logit_lens import LogitLens, logit_lens
 from labkit.viz.picture import Picture
 from labkit.viz.reading import Attentions, read_attention
 from labkit.viz.timeline import TimelineEntry, timeline
@@ -17,6 +18,7 @@ __all__ = [
     "AttentionViewer",
     "Attentions",
     "LeagueTable",
+    "LogitLens",
     "Picture",
     "TimelineEntry",
     "attention",
@@ -24,6 +26,7 @@ __all__ = [
     "curves",
     "heatmap",
     "league_table",
+    "logit_lens",
     "next_token_bars",
     "read_attention",
     "timeline",
