@@ -144,8 +144,8 @@ def test_numbers_by_a_second_way() -> None:
 
 
 def test_equal_scores_share_their_rank() -> None:
-    model = gpt(head=lambda config: nn.Linear(config.d_model, 5, bias=False))
-    nn.init.zeros_(model.head.weight)
+    model = gpt()
+    nn.init.zeros_(model.tokens.weight)
     _, log_probs, entropy, _, rank = shown(logit_lens(model, TEXT, tokenizer()))
     assert (rank[:, :-1] == 1).all()
     assert np.allclose(entropy, math.log2(5), atol=1e-6)
