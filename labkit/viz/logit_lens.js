@@ -9,10 +9,10 @@ const NEEDS = "a token other than what followed needs the notebook";
 const LEGEND =
   "last row: the model · shade: probability, 0 to 1 · bold, underlined: it followed";
 const LOOK = `
-.lens { overflow: auto; max-height: 330px; scroll-padding: 26px 4px 26px 92px; }
+.lens { overflow: auto; max-height: 301px; scroll-padding: 22px 4px 22px 92px; }
 .lens table { border-collapse: separate; border-spacing: 1px; table-layout: fixed; width: 0; }
 .lens :is(th, td), .top button { overflow: hidden; text-overflow: ellipsis; white-space: pre; }
-.lens :is(th, td) { width: 72px; height: 21px; box-sizing: border-box; padding: 0 5px;
+.lens :is(th, td) { width: 72px; height: 19px; box-sizing: border-box; padding: 0 5px;
   text-align: center; font-size: 12px; font-weight: 400;
   background: var(--base); color: var(--ink); }
 .lens th { position: sticky; z-index: 1; }
@@ -22,7 +22,7 @@ const LOOK = `
 .lens .hit { font-weight: 700; text-decoration: underline; }
 .lens [aria-selected="true"] { outline: 3px solid rgb(${RED}); outline-offset: -3px; }
 .parts { display: flex; flex-wrap: wrap; gap: 0 28px; }
-.parts > * { width: 560px; max-width: 100%; }
+.parts > * { width: 520px; max-width: 100%; }
 .parts .top { width: 300px; max-height: 190px; overflow-y: auto; }
 .top button { max-width: 180px; }
 .top td { padding: 1px 8px 1px 0; }
@@ -34,13 +34,8 @@ function share(logp) {
   return p < 1e-4 ? p.toExponential(1) : p.toFixed(4);
 }
 
-function written(value) {
-  return value.toLocaleString("en-US", { maximumFractionDigits: 2, signDisplay: "negative" });
-}
-
-function layerName(l) {
-  return l ? `${l} block${l > 1 ? "s" : ""}` : "embedding";
-}
+const written = (value) => Math.round(value * 100) / 100 || 0; // no -0
+const layerName = (l) => (l ? `${l} block${l > 1 ? "s" : ""}` : "embedding");
 
 class Lens {
   constructor(model, el) {
@@ -63,6 +58,7 @@ class Lens {
     };
     this.paint();
     this.draw();
+    requestAnimationFrame(() => (this.grid.parentElement.scrollTop = 1e6)); // to the last layer
   }
 
   set(changes) {
@@ -157,7 +153,7 @@ class Lens {
     const controls = [choice("draw", SCALES, "logp", draw), node("label", {}, "track ", sought)];
     const bar = node("div", { class: "bar" }, ...controls, this.follow);
     this.title = node("div");
-    this.chart = drawn("svg", { viewBox: "0 0 520 165", role: "img", "font-size": 12 });
+    this.chart = drawn("svg", { viewBox: "0 0 520 136", role: "img", "font-size": 12 });
     return node("div", {}, bar, this.title, this.chart);
   }
 
@@ -207,12 +203,12 @@ class Lens {
   }
 
   name(token) {
-    return token === undefined ? "nothing" : `“${this.names[token] ?? token}”`;
+    return token === undefined ? "nothing" : (this.names[token] ?? token);
   }
 
   tell(layer, position, token) {
     const { best, logps, entropy } = this.cell(layer, position);
-    const name = (id) => node("bdi", {}, this.name(id));
+    const name = (id) => node("span", {}, "“", node("bdi", {}, this.name(id)), "”");
     const says = (id) => {
       const [logp, rank] = this.of(id, layer, position) ?? [];
       return [name(id), rank ? ` ${share(logp)}, rank ${written(rank)}` : ""];
@@ -235,7 +231,7 @@ class Lens {
     const told = isKnown
       ? `${written(path[0])} at first, ${written(path.at(-1))} at the end`
       : this.model.send ? "…" : NEEDS;
-    this.title.textContent = `${this.name(token)} after position ${position}: ${told}`;
+    this.title.textContent = `“${this.name(token)}” after position ${position}: ${told}`;
     this.chart.setAttribute("aria-label", this.title.textContent);
   }
 
@@ -243,7 +239,7 @@ class Lens {
     const height = (value) => (isRank ? -Math.log10(value) : value);
     const low = Math.min(-1, ...path.map((value) => Math.floor(height(value))));
     const ticks = isRank ? Array.from({ length: 1 - low }, (_, k) => 10 ** k) : [0, low / 2, low];
-    const y = (value) => 12 + (height(value) / low) * 112;
+    const y = (value) => 10 + (height(value) / low) * 104;
     const x = (l) => 60 + (l / (path.length - 1)) * 440;
     const add = (kind, where, text = "") => {
       this.chart.append(drawn(kind, { fill: "currentColor", ...where }, text));
@@ -254,18 +250,13 @@ class Lens {
     }
     const points = path.map((value, l) => `${x(l)},${y(value)}`).join(" ");
     add("polyline", { points, fill: "none", stroke: `rgb(${BLUE})`, "stroke-width": 2 });
-    add("text", { x: 280, y: 162, "text-anchor": "middle" }, "blocks");
+    add("text", { x: 0, y: 132 }, "blocks");
     const every = Math.ceil(path.length / 13);
     path.forEach((value, l) => {
-      if (l % every === 0) add("text", { x: x(l), y: 145, "text-anchor": "middle" }, l);
+      if (l % every === 0) add("text", { x: x(l), y: 132, "text-anchor": "middle" }, l);
       add("circle", { cx: x(l), cy: y(value), r: l === layer ? 7 : 3.5, fill: `rgb(${BLUE})` });
     });
   }
 }
 
-export default {
-  render({ model, el }) {
-    const lens = new Lens(model, el);
-    return () => lens.stop();
-  },
-};
+export default { render: ({ model, el }) => new Lens(model, el).stop };

@@ -1,11 +1,13 @@
 """The logit lens in a blank Chromium: what it tells is what the model says, keys are enough."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,14 @@ from labkit.viz import LogitLens, logit_lens
 from labkit.viz.chromium import find_chromium
 from labkit.viz.viewer import script
 from tests.browser.alone import opened
-from tests.browser.lab import chromium_page
+from tests.browser.lab import (
+    KERNEL_IS_READY,
+    RUN_ALL,
+    STOP_KERNEL,
+    chromium_page,
+    jupyterlab,
+    wait_for,
+)
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -298,8 +307,6 @@ def notebook(browser: Page, lens: LogitLens) -> Page:
 
 
 def coded(values: bytes) -> str:
-    import base64
-
     return base64.b64encode(values).decode("ascii")
 
 
@@ -343,3 +350,45 @@ def test_the_state_is_small(lens: LogitLens) -> None:
     T = len(lens.meta["ids"])
     assert len(lens.cells) == (L + 1) * T * (2 * 4 + 3) * 4
     assert len(json.dumps(lens.meta)) < 1000
+
+
+CELL = """import torch
+from labkit import viz
+from labkit.gpt import GPT, GPTConfig
+from labkit.tokenizers import CharTokenizer
+
+config = GPTConfig(vocab_size=8, context_length=32, n_layers=2, n_heads=1, d_model=8)
+model = GPT(config, generator=torch.Generator().manual_seed(0))
+lens = viz.logit_lens(model, "a cab, a bad cab", CharTokenizer.train([" ,abcdz"]))
+lens"""
+ASK = """async code => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const reply = await kernel.requestExecute({code: "", user_expressions: {it: code}}).done;
+  return reply.content.user_expressions.it.data["text/plain"];
+}"""
+
+
+def test_in_a_notebook_python_answers_and_hears(browser: Page, tmp_path: Path) -> None:
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    home.mkdir()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, work / "lens.ipynb")
+    with jupyterlab(work, home) as address:
+        browser.goto(address.format("lens.ipynb"))
+        browser.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+        wait_for(browser, KERNEL_IS_READY)
+        wait_for(browser, RUN_ALL)
+        search = browser.get_by_role("searchbox", name="track")
+        search.fill("z")
+        search.press("Enter")
+        browser.get_by_role("img", name=re.compile("“z” after position .* at first")).wait_for()
+        grid = browser.get_by_role("grid", name=re.compile("most probable"))
+        for key in ("Home", "ArrowRight", "ArrowUp", "b", "a"):  # the last two make cells
+            grid.press(key)
+        chosen = "lens.layer, lens.position, lens.label(lens.tracked)"
+        assert browser.evaluate(ASK, chosen) == "(1, 1, 'z')"
+        cells = "window.jupyterapp.shell.currentWidget.content.widgets.length"
+        assert browser.evaluate(cells) == 1
+        browser.evaluate(STOP_KERNEL)
