@@ -19,18 +19,21 @@ from labkit.viz.viewer import Viewer, script
 MOST_SCORES = 100_000_000
 """Scores that are kept, (L + 1) · T · V, so that any token can be followed: 400 MB."""
 AT_SIGHT = 12
-"""Positions seen without scrolling; chosen at first is the one where late blocks help most."""
+"""Positions that are seen without scrolling."""
 
 
 class LogitLens(Viewer):
-    """What `logit_lens` returns; `layer`, `position` and `tracked`, a token, say what is chosen."""
+    """What `logit_lens` returns; `layer`, `position` and `tracked` say what is chosen.
+
+    `tracked` is a token's id, or -1 for whatever really followed.
+    """
 
     _esm = script("logit_lens.js")
     meta = traitlets.Dict().tag(sync=True)
     cells = traitlets.Bytes().tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)
-    tracked = traitlets.Int(-1, help="-1: the token that really followed").tag(sync=True)
+    tracked = traitlets.Int(-1).tag(sync=True)
 
     def __init__(self, scores: Any, label: Callable[[int], str], says: str, **state: Any) -> None:
         """Keep the log probabilities, (L + 1, T, V), of which any token's can be asked for."""
@@ -39,16 +42,15 @@ class LogitLens(Viewer):
 
     def answer(self, asked: Any) -> tuple[dict[str, Any], list[bytes]] | None:
         """Return the path of a token, given by its id or as it is written: (L + 1, T, 2)."""
-        T, V = self.scores.shape[1:]
         text, token = asked.get("text"), asked.get("token")
         if text is not None:
-            same = (i for i in range(V) if visible(self.label(i)) == visible(text))
-            token = next(same, None)
+            ids = range(self.scores.shape[2])
+            token = next((i for i in ids if visible(self.label(i)) == visible(text)), None)
             if token is None:
                 return {"says": f"No token is “{visible(text)}”; a space before it counts."}, []
-        path = _path(self.scores, self.scores.new_full((T,), token).long())
-        name = visible(self.label(token))
-        return {"token": token, "name": name, "found": text is not None}, [_packed(path)]
+        path = _path(self.scores, self.scores.new_full(self.scores.shape[1:2], token).long())
+        told = {"token": token, "name": visible(self.label(token)), "found": text is not None}
+        return told, [_packed(path)]
 
 
 def logit_lens(
@@ -62,28 +64,29 @@ def logit_lens(
     """Show the `top` tokens that each layer of a GPT finds most probable, at each position.
 
     `model` is a labkit GPT or a GPT-2 of transformers, with its tokenizer; it is left as it was.
-    Raises ValueError for no text, one too long, or a `top` outside 1 … V, and TypeError for another
-    model.
+    Rows go from the embedding, above, to the model's own output. Chosen at first is a position
+    where the later blocks help most. Raises ValueError for no text, one too long, or a `top`
+    outside 1 … V, and TypeError for another model.
     """
     ids = list(tokenizer.encode(text))
-    scores = log_probs_by_layer(model, ids)  # (L + 1, T, V)
+    scores = log_probs_by_layer(model, ids)
     n_layers, T, V = scores.shape
     if not 1 <= top <= V:
         raise ValueError(f"expected top from 1 to {V}, the vocabulary, got {top}")
     cells = _cells(scores, ids, top)
     label = getattr(tokenizer, "label", lambda i: tokenizer.decode([i]))
     shown = {*ids, *cells[..., :top].long().unique().tolist()}
+    names = {str(i): visible(label(i)) for i in shown}
     chance, rank = cells[:, : T - 1, -2].exp(), cells[:, : T - 1, -1]  # of what followed
     hits = (rank == 1).sum(dim=1).tolist()
     late = (chance[-1] - chance[n_layers // 2])[:AT_SIGHT]
+    says = f"{sentence(title)} What really followed is the most probable token at {hits[0]} of "
     return LogitLens(
         scores,
         label,
-        f"{sentence(title)} What really followed is the most probable token at {hits[0]} of "
-        f"{T - 1} positions before the first block, at {hits[-1]} after the last.",
+        says + f"{T - 1} positions before the first block, at {hits[-1]} after the last.",
         title=title,
-        meta={"ids": ids, "names": {str(i): visible(label(i)) for i in shown}}
-        | {"top": top, "layers": n_layers},
+        meta={"ids": ids, "names": names, "top": top, "layers": n_layers},
         cells=_packed(cells),
         layer=n_layers - 1,
         position=int(late.argmax()) if T > 1 else 0,
@@ -103,10 +106,8 @@ def log_probs_by_layer(model: Any, ids: Sequence[int]) -> Any:
         raise ValueError(f"expected a text of 1 to {most} tokens, got {len(ids)}: pass a part")
     seen: list[Any] = []
     with torch.no_grad(), resting(model):
-        hooks = [
-            part.register_forward_pre_hook(lambda _, read: seen.append(read[0]))
-            for part in (*blocks, norm)
-        ]
+        parts = (*blocks, norm)
+        hooks = [p.register_forward_pre_hook(lambda _, read: seen.append(read[0])) for p in parts]
         try:
             model(torch.tensor([ids], device=next(model.parameters()).device))
         finally:
@@ -125,28 +126,26 @@ def _parts(model: Any) -> tuple[Any, Any, Any, int]:
             f"expected a labkit GPT or a GPT-2 of transformers, got {type(model).__name__}: a lens "
             "needs blocks that add to one stream, a final norm and a head"
         )
-    tied = model.head is None
-    head = (lambda x: x @ model.tokens.weight.T) if tied else model.head
+    head = (lambda x: x @ model.tokens.weight.T) if model.head is None else model.head
     return model.blocks, model.norm, head, model.context_length
 
 
 def _cells(scores: Any, ids: Sequence[int], top: int) -> Any:
-    """Return what is sent of each layer and position: (L + 1, T, 2 · top + 3)."""
+    """Return what the script is sent of each layer and position: (L + 1, T, 2 · top + 3)."""
     import torch
 
     best = scores.topk(top)  # (L + 1, T, top)
-    entropy = torch.stack([torch.special.entr(of.exp()).sum(dim=-1) for of in scores])
-    after = scores.new_full((*entropy.shape, 2), math.nan)  # unknown after the last token
+    bits = [torch.special.entr(layer.exp()).sum(dim=-1) / math.log(2) for layer in scores]
+    after = scores.new_full((*scores.shape[:2], 2), math.nan)  # unknown after the last token
     after[:, :-1] = _path(scores[:, :-1], torch.tensor(ids[1:], dtype=torch.long))
-    bits = entropy[..., None] / math.log(2)
-    return torch.cat([best.indices, best.values, bits, after], dim=-1)
+    return torch.cat([best.indices, best.values, torch.stack(bits)[..., None], after], dim=-1)
 
 
 def _path(scores: Any, tokens: Any) -> Any:
     """Return log probability and rank, 1 for the highest, of a token per position: (L, T, 2)."""
     import torch
 
-    chosen = scores.gather(-1, tokens.expand(len(scores), -1)[..., None])
+    chosen = scores.gather(-1, tokens.expand(len(scores), -1)[..., None])  # (L, T, 1)
     ranks = 1 + (scores > chosen).sum(dim=-1, keepdim=True)
     return torch.cat([chosen, ranks], dim=-1)
 
