@@ -279,9 +279,8 @@ def test_every_token_can_be_read(
 def test_a_change_of_theme_is_followed(page: Page) -> None:
     before = page.locator(".lens td").first.evaluate("box => box.style.background")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(
-        "before => document.querySelector('.lens td').style.background !== before", arg=before
-    )
+    other = "before => document.querySelector('.lens td').style.background !== before"
+    page.wait_for_function(other, arg=before, timeout=10_000)
     assert min(page.evaluate(CONTRAST)) >= 4.5
     page.emulate_media(color_scheme="light")
 
