@@ -1,5 +1,6 @@
 """The live loss curve without a browser: what is sent, what is stored, what is given back."""
 
+import dataclasses
 import itertools
 import math
 import os
@@ -141,6 +142,81 @@ def test_a_run_that_fails_leaves_its_picture(pictures: list[Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
         watch(training(), title="Falls")
     assert "held out from ≈ 4 to ≈ 4" in pictures[0].says
+
+
+def test_a_row_holds_the_losses_and_what_is_drawn_below(pictures: list[Any]) -> None:
+    first, second = (
+        dataclasses.replace(RUN[i], learning_rate=3e-4, gradient_norm=norm)
+        for i, norm in ((0, NAN), (1, 0.5))
+    )
+    assert live._row(first, "step", 2.0) == (0, None, 8.0, 3e-4, None, None)
+    assert live._row(second, "tokens", 2.0) == (1000, 6.0, 4.0, 3e-4, 0.5, 400)
+    assert len(live.NAMES + live.STRIPS) == 5
+    watch([first, second], title="Falls")
+    watch([RUN[0], RUN[1]], title="Falls")
+    assert pictures[0].figure == pictures[1].figure  # which stays the loss
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [0, 10, 20]), (2, [10]), (3, [20]), (4, [])])
+def test_a_sample_is_written_after_every_so_many_records(
+    pictures: list[Any], every: int, steps: list[int]
+) -> None:
+    at, written = [0], []
+
+    def training() -> Iterator[Record]:
+        for each in RUN:
+            at[0] = each.step
+            yield each
+
+    def sample() -> str:
+        written.append(at[0])
+        return f"<b>{at[0]}"
+
+    assert watch(training(), title="Falls", sample=sample, sample_every=every) == RUN
+    assert written == steps
+    watch(RUN, title="Falls")
+    assert pictures[0].bundle() == pictures[1].bundle()  # a sample is part of no output
+
+
+def test_a_sample_goes_with_a_message_once() -> None:
+    sent: list[Any] = []
+    times = iter([0.0, 0.0, 0.1, 0.3, 0.3, 0.6, 0.6])
+    feed = live._Feed(sent.append, lambda: next(times))
+    for i, sample in enumerate([{"sample": "a"}, {"sample": "b"}, {}, {}]):
+        feed.sample = sample or feed.sample
+        feed.add((i, 1.0, 1.0))
+    assert [message.get("sample") for message in sent] == ["a", "b", None]
+
+
+def test_a_sample_is_sent_with_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.delenv("LABKIT_STATIC", raising=False)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+    monkeypatch.setattr(live._LossCurve, "send", lambda _, message: sent.append(message))
+    watch([record(1200, 1.0, 1.0)], title="Falls", sample=lambda: "Once upon")
+    assert sent == [
+        {
+            "rows": [(1200, 1.0, 1.0, 0.0, 0.0, 400)],
+            "says": str(record(1200, 1.0, 1.0)),
+            "done": 60,
+            "sample": "Once upon",
+            "sampled": "written at step 1,200",
+        }
+    ]
+
+
+def test_a_sample_that_fails_leaves_the_picture(pictures: list[Any]) -> None:
+    def sample() -> str:
+        raise RuntimeError("no words")
+
+    with pytest.raises(RuntimeError, match="no words"):
+        watch(RUN, title="Falls", sample=sample, sample_every=2)
+    assert list(pictures[0].figure.data[0].x) == [0, 10]
+
+
+def test_a_sample_never_is_refused() -> None:
+    with pytest.raises(ValueError, match="sample_every of at least 1 record, got 0"):
+        watch(RUN, title="Falls", sample=str, sample_every=0)
 
 
 @given(st.lists(st.floats(0, 0.5), max_size=60))

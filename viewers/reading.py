@@ -93,7 +93,7 @@ def _of_labkit(model: Any, text: str, tokenizer: Any) -> Attentions:
             "its weights and pass them as an array"
         )
     ids = tokenizer.encode(text)
-    with torch.no_grad(), _noted(attentions) as seen, _resting(model):
+    with torch.no_grad(), _noted(attentions) as seen, resting(model):
         model(torch.tensor([ids]))
     tokens = tuple(tokenizer.label(i) for i in ids)
     return Attentions(_stacked(seen), tokens, tokens)
@@ -124,13 +124,14 @@ def _noted(attentions: Sequence[Any]) -> Iterator[list[Any]]:
 
 
 @contextmanager
-def _resting(model: Any) -> Iterator[None]:
-    """Switch training off for a while."""
-    was_training = model.training
+def resting(model: Any) -> Iterator[None]:
+    """Switch training off for a while; then each part is in the mode that it was in."""
+    modes = [(part, part.training) for part in model.modules()]
     try:
         yield model.train(False) and None
     finally:
-        model.train(was_training)
+        for part, was_training in modes:
+            part.training = was_training
 
 
 def _of_transformers(model: Any, text: str, tokenizer: Any) -> Attentions:
@@ -141,7 +142,7 @@ def _of_transformers(model: Any, text: str, tokenizer: Any) -> Attentions:
     was = model.config._attn_implementation
     try:
         model.set_attn_implementation("eager")
-        with torch.no_grad(), _resting(model):
+        with torch.no_grad(), resting(model):
             found = model(torch.tensor([ids]), output_attentions=True).attentions
     finally:
         model.set_attn_implementation(was)

@@ -8,6 +8,7 @@ it works. Nothing needs a network.
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
+from labkit.viz.logit_lens import LogitLens, logit_lens
 from labkit.viz.picture import Picture
 from labkit.viz.timeline import TimelineEntry, timeline
 from viewers.attention import AttentionViewer, attention
@@ -23,6 +24,7 @@ __all__ = [
     "ComparisonViewer",
     "EmbeddingsViewer",
     "LeagueTable",
+    "LogitLens",
     "Picture",
     "SamplingViewer",
     "TimelineEntry",
@@ -33,6 +35,7 @@ __all__ = [
     "embeddings",
     "heatmap",
     "league_table",
+    "logit_lens",
     "next_token_bars",
     "read_attention",
     "sampling",

@@ -1,12 +1,14 @@
 // A loss curve that grows. Python appends rows by messages; each message redraws the SVG, and
-// nothing moves between messages. Rows are [x, first curve, second curve]; null is a gap.
-// The state `look` holds { title, x, y, names, colors, dashes, width, height }.
+// nothing moves between messages. Rows are [x, first curve, second curve, ...strips]; null is a
+// gap. The state `look` holds { title, x, y, names, strips, colors, dashes, width, height }. A
+// message may bring a `sample`, a text of the model, and in `sampled` the words above it.
 
 const SVG = "http://www.w3.org/2000/svg";
 const TEXT = "var(--jp-content-font-color1, #797979)";
 const FAINT = "var(--jp-border-color2, rgba(128, 128, 128, 0.28))";
 const FONT = "var(--jp-content-font-family, system-ui, sans-serif)";
 const MARGIN = { left: 72, right: 24, top: 48, bottom: 56 };
+const STRIP = 40;
 
 function add(parent, kind, attributes, text) {
   const node = document.createElementNS(SVG, kind);
@@ -61,7 +63,9 @@ function drawAxes(svg, look, x, y) {
   add(svg, "text", { x: 8, y: 26, "font-size": 16 }, look.title);
 }
 
-function drawCurve(svg, look, points, i, x, y) {
+// Draws a line through what is finite; returns the places of its points.
+function drawLine(svg, points, x, y, look) {
+  const places = [];
   let path = "";
   let pen = "M";
   for (const [across, up] of points) {
@@ -72,12 +76,19 @@ function drawCurve(svg, look, points, i, x, y) {
     const [left, top] = [x.place(across).toFixed(1), y.place(up).toFixed(1)];
     path += `${pen}${left} ${top}`;
     pen = "L";
-    const [fill, side] = [look.colors[i], 6];
-    if (i === 0) add(svg, "circle", { cx: left, cy: top, r: 3.5, fill });
-    else add(svg, "rect", { x: left - side / 2, y: top - side / 2, width: side, height: side, fill });
+    places.push([left, top]);
   }
-  const stroke = { stroke: look.colors[i], "stroke-width": 2, "stroke-dasharray": look.dashes[i] };
-  if (path) add(svg, "path", { d: path, fill: "none", class: "curve", ...stroke });
+  if (path) add(svg, "path", { d: path, fill: "none", "stroke-width": 2, ...look });
+  return places;
+}
+
+function drawCurve(svg, look, points, i, x, y) {
+  const [fill, width, height] = [look.colors[i], 6, 6];
+  const stroke = { class: "curve", stroke: fill, "stroke-dasharray": look.dashes[i] };
+  for (const [left, top] of drawLine(svg, points, x, y, stroke)) {
+    if (i === 0) add(svg, "circle", { cx: left, cy: top, r: 3.5, fill });
+    else add(svg, "rect", { x: left - 3, y: top - 3, width, height, fill });
+  }
 }
 
 // The last finite value of each curve, in words.
@@ -97,11 +108,20 @@ function drawLegend(svg, look, told) {
   });
 }
 
+function makeSvg(el, look, height, size) {
+  const style = "display: block; width: 100%; height: auto";
+  return add(el, "svg", {
+    role: "img",
+    viewBox: `0 0 ${look.width} ${height}`,
+    style: `${style}; max-width: ${look.width}px; font: ${size}px ${FONT}; fill: ${TEXT}`,
+  });
+}
+
 function draw(svg, look, rows) {
   svg.replaceChildren();
   const [right, bottom] = [look.width - MARGIN.right, look.height - MARGIN.bottom];
   const x = makeAxis(rows.map((row) => row[0]), 8, MARGIN.left, right);
-  const y = makeAxis(rows.flatMap((row) => row.slice(1)), 5, bottom, MARGIN.top);
+  const y = makeAxis(rows.flatMap((row) => row.slice(1, 3)), 5, bottom, MARGIN.top);
   drawAxes(svg, look, x, y);
   look.names.forEach((_, i) => {
     drawCurve(svg, look, rows.map((row) => [row[0], row[i + 1]]), i, x, y);
@@ -116,6 +136,31 @@ function draw(svg, look, rows) {
     add(svg, "text", place, state);
   }
   svg.setAttribute("aria-label", `${look.title} (${look.y} against ${look.x}): ${state}`);
+}
+
+// Below the loss and along its x axis, a thin line for each further number, from zero to its
+// highest; in words, how much it was last.
+function drawStrips(svg, look, rows) {
+  svg.replaceChildren();
+  const right = look.width - MARGIN.right;
+  const x = makeAxis(rows.map((row) => row[0]), 8, MARGIN.left, right);
+  const told = look.strips.flatMap((name, i) => {
+    const points = rows.map((row) => [row[0], row[i + 3]]);
+    const known = points.map(([, value]) => value).filter(Number.isFinite);
+    if (!known.length) return [];
+    const [high, top, bottom] = [Math.max(...known), i * STRIP + 18, (i + 1) * STRIP - 4];
+    const place = (value) => bottom - (value / (high || 1)) * (bottom - top);
+    add(svg, "line", { x1: MARGIN.left, x2: right, y1: bottom, y2: bottom, stroke: FAINT });
+    const line = { class: "strip", stroke: TEXT, "stroke-linecap": "round" };
+    drawLine(svg, points, x, { place }, line);
+    const last = `${name} ${written(known[known.length - 1])}`;
+    add(svg, "text", { x: MARGIN.left, y: top - 5 }, last);
+    const most = `highest ${written(high)}`;
+    add(svg, "text", { x: right, y: top - 5, "text-anchor": "end" }, most);
+    return [last];
+  });
+  svg.style.display = told.length ? "block" : "none";
+  svg.setAttribute("aria-label", told.join(", "));
 }
 
 // A bar for how far training is, and its pace in words. A screen reader hears the curve's label.
@@ -135,32 +180,50 @@ function makeStatus(el) {
   };
 }
 
+// What the model wrote last; a text, whatever it holds.
+function makeSample(el) {
+  const place = document.createElement("figure");
+  place.style = `margin: 8px 0 0; font: 13px ${FONT}; color: ${TEXT}`;
+  const [caption, words] = ["figcaption", "div"].map((kind) => document.createElement(kind));
+  words.style = "white-space: pre-wrap; overflow: auto; max-height: 6em; max-width: 820px";
+  const focus = { tabindex: 0, role: "group", "data-lm-suppress-shortcuts": "true", dir: "auto" };
+  for (const [name, value] of Object.entries(focus)) words.setAttribute(name, value);
+  place.append(caption, words);
+  place.hidden = true;
+  el.append(place);
+  return ({ sample, sampled }) => {
+    place.hidden = sample === undefined;
+    words.textContent = sample ?? "";
+    caption.textContent = sampled ?? "";
+    words.setAttribute("aria-label", caption.textContent);
+  };
+}
+
 // One call per widget. Messages may come before there is anything to draw on, so rows are kept
 // here and every view draws them all.
 export default () => {
   const rows = [];
-  let status = {};
+  let [status, sample] = [{}, {}];
   const views = new Set();
   return {
     initialize({ model }) {
       model.on("msg:custom", (message) => {
         rows.push(...message.rows);
         status = message;
+        if (message.sample !== undefined) sample = message;
         for (const redraw of views) redraw();
       });
     },
     render({ model, el }) {
       const look = model.get("look");
-      const style = "display: block; width: 100%; height: auto";
-      const svg = add(el, "svg", {
-        role: "img",
-        viewBox: `0 0 ${look.width} ${look.height}`,
-        style: `${style}; max-width: ${look.width}px; font: 14px ${FONT}; fill: ${TEXT}`,
-      });
-      const tell = makeStatus(el);
+      const svg = makeSvg(el, look, look.height, 14);
+      const strips = makeSvg(el, look, look.strips.length * STRIP, 12);
+      const [tell, show] = [makeStatus(el), makeSample(el)];
       const redraw = () => {
         draw(svg, look, rows);
+        drawStrips(strips, look, rows);
         tell(status);
+        show(sample);
       };
       views.add(redraw);
       redraw();

@@ -1,7 +1,8 @@
 """The loss of a model, drawn while the model is trained.
 
-Live, a small widget draws each evaluation as it comes; at the end a `Picture` takes its place, so
-that the notebook keeps no widget. With `LABKIT_STATIC=1` only the picture is shown.
+Live, a small widget draws each evaluation as it comes, with strips of what else was recorded and a
+text that the model wrote; at the end a `Picture` of the loss takes its place, so that the notebook
+keeps no widget. With `LABKIT_STATIC=1` only the picture is shown.
 """
 
 import math
@@ -24,9 +25,10 @@ from labkit.viz.picture import HEIGHT, PALETTE, WIDTH, Picture, blank
 if TYPE_CHECKING:
     from labkit.training import Record
 
-Row = tuple[float, float | None, float | None]
-"""Place on the x axis, training loss, held-out loss; None where there is no finite number."""
+Row = tuple[float | None, ...]
+"""Place on the x axis, the losses of `NAMES`, the numbers of `STRIPS`; None if not finite."""
 NAMES = ("training", "held out")
+STRIPS = ("learning rate", "gradient norm", "tokens/s so far")
 AXES = {"step": "updates", "tokens": "tokens read", "cpu_seconds": "processor time, seconds"}
 
 
@@ -37,16 +39,21 @@ def watch(
     x: Literal["step", "tokens", "cpu_seconds"] = "step",
     y: str = "loss, nats per token",
     scale: float = 1.0,
+    sample: Callable[[], str] | None = None,
+    sample_every: int = 1,
 ) -> "list[Record]":
     """Draw training and held-out loss while `records` come, one by one, and return them all.
 
     `records` is what `labkit.training.train` yields. `scale` turns nats per token into the unit
-    that `y` names: 1 / ln 2 gives bits per character where a token is a character. If training
+    that `y` names: 1 / ln 2 gives bits per character where a token is a character. `sample` writes
+    a text after every `sample_every`-th record, which is shown while training goes on. If training
     raises or is interrupted, the picture of what was recorded stays. Raises ValueError for an
-    unknown x.
+    unknown x or a `sample_every` below 1.
     """
     if x not in AXES:
         raise ValueError(f"expected x to be one of {', '.join(AXES)}, got {x!r}")
+    if sample_every < 1:
+        raise ValueError(f"expected sample_every of at least 1 record, got {sample_every}")
     seen: list[Record] = []
     rows: list[Row] = []
     show = _Shown(title, AXES[x], y)
@@ -54,6 +61,8 @@ def watch(
         for record in records:
             seen.append(record)
             rows.append(_row(record, x, scale))
+            if sample is not None and len(seen) % sample_every == 0:
+                show.wrote(record, sample())
             show.add(rows[-1], record)
     finally:
         show.finish(_drawn(rows, title, AXES[x], y))
@@ -61,17 +70,16 @@ def watch(
 
 
 def _row(record: "Record", x: str, scale: float) -> Row:
-    """Return what is drawn of a record; a loss that is not finite is a gap."""
-    train, val = (
-        scale * loss if math.isfinite(loss) else None
-        for loss in (record.train_loss, record.val_loss)
-    )
-    return float(getattr(record, x)), train, val
+    """Return what is drawn of a record; a number that is not finite is a gap."""
+    losses = (scale * record.train_loss, scale * record.val_loss)
+    pace = record.tokens_per_second or math.nan  # before any update
+    numbers = (*losses, record.learning_rate, record.gradient_norm, pace)
+    return float(getattr(record, x)), *(n if math.isfinite(n) else None for n in numbers)
 
 
 def _drawn(rows: Sequence[Row], title: str, x: str, y: str) -> Picture:
     """Draw rows as a picture whose words hold no number that is compared between machines."""
-    places, *losses = np.array(rows, dtype=float).reshape(-1, 3).T  # None becomes nan, a gap
+    places, *losses = np.array([row[:3] for row in rows], float).reshape(-1, 3).T  # None is nan
     series = {name: (places, loss) for name, loss in zip(NAMES, losses, strict=True)}
     told = "; ".join(_describe(name, *points) for name, points in series.items())
     says = f"{title} ({y} against {x}): {told}."
@@ -102,6 +110,7 @@ def _look(title: str, x: str, y: str) -> dict[str, Any]:
         "x": x,
         "y": y,
         "names": NAMES,
+        "strips": STRIPS,
         "colors": PALETTE[:2],
         "dashes": ("none", "8 5"),
         "width": WIDTH,
@@ -116,14 +125,15 @@ class _Feed:
     send: Callable[[Mapping[str, Any]], None]
     clock: Callable[[], float] = time.monotonic
     waiting: list[Row] = field(default_factory=list)
+    sample: dict[str, str] = field(default_factory=dict)
     sent: float = -math.inf
 
     def add(self, row: Row, says: str = "", done: float = 0.0) -> None:
         """Send a row now, with where training stands, or keep it until enough time has passed."""
         self.waiting.append(row)
         if self.clock() - self.sent >= 0.2:
-            self.send({"rows": self.waiting, "says": says, "done": done})
-            self.waiting, self.sent = [], self.clock()
+            self.send({"rows": self.waiting, "says": says, "done": done, **self.sample})
+            self.waiting, self.sample, self.sent = [], {}, self.clock()
 
 
 class _Shown:
@@ -140,6 +150,11 @@ class _Shown:
         """Let the widget draw one more row, and say how fast it goes and how long it will take."""
         if self.widget is not None:
             self.feed.add(row, str(record), record.step / record.max_steps)
+
+    def wrote(self, record: "Record", text: str) -> None:
+        """Show a text of the model, with its step, when the next row is drawn."""
+        if self.widget is not None:
+            self.feed.sample = {"sample": text, "sampled": f"written at step {record.step:,}"}
 
     def finish(self, picture: Picture) -> None:
         """Put the picture in the widget's place and end the widget."""

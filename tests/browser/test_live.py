@@ -213,6 +213,75 @@ def test_pace_and_progress_stand_below_the_curve(page: Page) -> None:
     assert page.evaluate(status) == [False, 0.25, said]
 
 
+def strips(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate("""() => {
+      const svg = document.querySelectorAll("svg")[1];
+      return {
+        shown: getComputedStyle(svg).display,
+        label: svg.getAttribute("aria-label"),
+        texts: [...svg.querySelectorAll("text")].map(text => text.textContent),
+        paths: [...svg.querySelectorAll("path.strip")].map(path => path.getAttribute("d")),
+        size: svg.getAttribute("viewBox").split(" ").map(Number),
+      };
+    }""")
+    return found
+
+
+def test_strips_below_the_loss_share_its_axis(page: Page) -> None:
+    page.evaluate("() => { window.show(); }")
+    say(page, [0, None, 6.3, 1e-3, None, None])
+    assert strips(page)["label"] == "learning rate 0.001"
+    say(page, [50, 4.1, 3.9, 5e-4, 8.0, 12000], [100, 3.5, 3.6, 2.5e-4, 2.0, 15000])
+    found = strips(page)
+    assert found["label"] == "learning rate 0.00025, gradient norm 2, tokens/s so far 15,000"
+    assert found["texts"] == [
+        *("learning rate 0.00025", "highest 0.001"),
+        *("gradient norm 2", "highest 8"),
+        *("tokens/s so far 15,000", "highest 15,000"),
+    ]
+    points = [
+        np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", path), float) for path in found["paths"]
+    ]
+    losses = drawn(page)["squares"]
+    assert points[0][:, 0] == pytest.approx([x + width / 2 for x, _, width, _ in losses], abs=0.1)
+    each: list[list[float]] = [[1, 0.5, 0.25], [8, 2], [12, 15]]
+    for i, values in enumerate(each):
+        zero, top = (i + 1) * 40 - 4, i * 40 + 18
+        shares = (zero - points[i][:, 1]) / (zero - top)
+        assert shares == pytest.approx(np.array(values) / max(values), abs=0.01)
+    assert found["size"] == [0, 0, 820, 120]
+    assert len(drawn(page)["circles"]) == 2  # the loss alone has dots
+
+
+def test_without_their_numbers_there_are_no_strips(page: Page) -> None:
+    page.evaluate("() => { window.show(); }")
+    say(page, [0, 3.0, 3.0], [1, 2.0, 2.0, None, None, None])
+    assert strips(page) | {"size": None} == {
+        "shown": "none",
+        "label": "",
+        "texts": [],
+        "paths": [],
+        "size": None,
+    }
+
+
+def test_what_the_model_writes_is_text(page: Page) -> None:
+    page.evaluate("() => { window.show(); }")
+    assert page.locator("figure").is_hidden()
+    text = "<b>Once</b>\n  upon </script> אב 👩‍👩‍👧"
+    said = {"sample": text, "sampled": "written at step 1,200"}
+    page.evaluate("said => window.say([[0, 3, 3]], said)", said)
+    say(page, [1, 2.0, 2.0])  # without a new text, the last one stays
+    group = page.get_by_role("group", name="written at step 1,200")
+    assert group.evaluate("group => group.textContent") == text
+    assert page.locator("figcaption").inner_text() == "written at step 1,200"
+    assert page.locator("b").count() == 0
+    group.focus()
+    assert page.evaluate("document.activeElement.dataset.lmSuppressShortcuts") == "true"
+    page.evaluate("() => window.say([[2, 2, 2]], {sample: 'Then', sampled: 'written at step 2'})")
+    assert page.locator("figure").inner_text().split("\n") == ["written at step 2", "Then"]
+
+
 TRAINING = """import time
 import torch
 from labkit import viz
@@ -231,7 +300,8 @@ def slowed(records):
         time.sleep(0.25)
 
 
-records = viz.watch(slowed(train(model, ids, ids, plan)), title="Twenty steps")"""
+records = viz.watch(slowed(train(model, ids, ids, plan)), title="Twenty steps",
+                    sample=lambda: "<b>zebra")"""
 NOTE_THE_MOST = """setInterval(() => {
   const svg = document.querySelector('.jp-OutputArea svg[role=img]');
   const points = svg ? svg.querySelectorAll('rect').length : 0;
@@ -239,6 +309,7 @@ NOTE_THE_MOST = """setInterval(() => {
   if (points > 0) window.lastName = svg.getAttribute('aria-label');
   const bar = document.querySelector('.jp-OutputArea progress');
   if (bar?.value > 0) window.pace = bar.parentElement.textContent;
+  window.figure = document.querySelector('.jp-OutputArea figure')?.innerText || window.figure;
 }, 50)"""
 
 
@@ -253,8 +324,8 @@ def test_a_cell_that_trains_shows_its_curve(browser: Page, tmp_path: Path) -> No
     browser.add_init_script(NOTE_THE_MOST)
     with jupyterlab(work, home) as address:
         visit = run_all(browser, address, "training.ipynb")
-        most, name, pace = browser.evaluate(
-            "() => [window.mostPoints, window.lastName, window.pace]"
+        most, name, pace, figure = browser.evaluate(
+            "() => [window.mostPoints, window.lastName, window.pace, window.figure]"
         )
     assert visit.errors() == []
     assert visit.console_errors == []
@@ -264,6 +335,8 @@ def test_a_cell_that_trains_shows_its_curve(browser: Page, tmp_path: Path) -> No
     assert most == 11
     assert name.startswith("Twenty steps (loss, nats per token against updates): training ")
     assert re.fullmatch(r"step \d+ of 20: training loss .* [\d,]+ tokens/s, \d+ s left", pace)
+    assert re.fullmatch(r"written at step \d+\s+<b>zebra", figure)
+    assert "zebra" not in str(visit.cells)
     kinds = {kind for output in visit.cells[0]["outputs"] for kind in output["data"]}
     assert "application/vnd.plotly.v1+json" in kinds
     assert not any("widget" in kind for kind in kinds)  # which no later reader could open
