@@ -120,7 +120,7 @@ def _draw(page: "Page", figure: dict[str, Any]) -> bytes:
 
 
 def _photographed(page: "Page") -> bytes:
-    """Return the node `picture` in 256 colours: a third of the bytes, so that many fit a notebook."""
+    """Return the node `picture` in 256 colours: a third of the bytes, so that many fit."""
     from PIL import Image
 
     whole, few = BytesIO(page.locator("#picture").screenshot(omit_background=True)), BytesIO()

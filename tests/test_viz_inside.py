@@ -18,8 +18,8 @@ from labkit.parts import NoPositions, own_head
 from labkit.shipped import load_shipped
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
 from labkit.viz import LogitLens, logit_lens
-from labkit.viz.logit_lens import log_probs_by_layer
-from labkit.viz.viewer import HERE
+from viewers.logit_lens import log_probs_by_layer
+from viewers.viewer import HERE
 
 SCRIPT = HERE / "logit_lens.js"
 TEXT = "a cab"

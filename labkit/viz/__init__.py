@@ -8,12 +8,12 @@ it works. Nothing needs a network.
 from labkit.viz.charts import curves, heatmap, next_token_bars, visible
 from labkit.viz.league import LeagueTable, league_table
 from labkit.viz.live import watch
-from labkit.viz.logit_lens import LogitLens, logit_lens
 from labkit.viz.picture import Picture
 from labkit.viz.timeline import TimelineEntry, timeline
 from viewers.attention import AttentionViewer, attention
 from viewers.compare import ComparisonViewer, compare
 from viewers.embeddings import EmbeddingsViewer, embeddings
+from viewers.logit_lens import LogitLens, logit_lens
 from viewers.reading import Attentions, read_attention
 from viewers.sampling import SamplingViewer, sampling
 from viewers.tokens import TokensViewer, tokens

@@ -13,11 +13,10 @@ import pytest
 import torch
 from playwright.sync_api import Locator, Page
 
+from labkit.chromium import find_chromium
 from labkit.gpt import GPT, GPTConfig
 from labkit.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from labkit.viz import LogitLens, logit_lens
-from labkit.viz.chromium import find_chromium
-from labkit.viz.viewer import script
 from tests.browser.alone import opened
 from tests.browser.lab import (
     KERNEL_IS_READY,
@@ -27,6 +26,7 @@ from tests.browser.lab import (
     jupyterlab,
     wait_for,
 )
+from viewers.viewer import script
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

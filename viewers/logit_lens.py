@@ -11,10 +11,9 @@ from typing import Any
 
 import traitlets
 
-from labkit.viz.charts import visible
-from labkit.viz.picture import sentence
-from labkit.viz.reading import resting
-from labkit.viz.viewer import Viewer, script
+from labkit.plain import sentence, visible
+from viewers.reading import resting
+from viewers.viewer import Viewer, script
 
 MOST_SCORES = 100_000_000
 """Scores that are kept, (L + 1) · T · V, so that any token can be followed: 400 MB."""
