@@ -69,6 +69,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("00", "exercises_are_enough"): "shows how exercises work with one sample",
     ("00", "one_exercise_is_not_code"): "its one sample is code",
     ("00", "league_has_its_row"): "the league's first rows are earned in chapter 12",
+    ("11", "league_has_its_row"): "builds tokenizers; the league's first rows are those of 12",
+    ("11", "nothing_before_it_is_built"): "measures vocabularies by the n-grams that 00 has shown",
     ("31", "league_has_its_row"): "31 has no model of its own to enter",
     ("32", "league_has_its_row"): "32 compares small stacks with one another and enters none",
 }
