@@ -58,7 +58,14 @@ class Lens {
     };
     this.paint();
     this.draw();
-    requestAnimationFrame(() => (this.grid.parentElement.scrollTop = 1e6)); // to the last layer
+    requestAnimationFrame(() => this.bringIntoSight());
+  }
+
+  // Scrolls the grid alone: the page stays where its reader is.
+  bringIntoSight() {
+    const pane = this.grid.parentElement;
+    pane.scrollTop = 1e6; // to the last layer
+    pane.scrollLeft = this.box.offsetLeft - pane.clientWidth / 2;
   }
 
   set(changes) {
