@@ -254,9 +254,8 @@ def test_hostile_tokens_are_data() -> None:
         assert all(name.isprintable() for name in lens.meta["names"].values())
 
 
-def test_the_script_is_small_and_safe() -> None:
+def test_the_script_is_safe() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
-    assert len(text.encode()) <= 12 * 1024
     assert max(map(len, text.splitlines())) <= 100
     for unsafe in ("innerHTML", "insertAdjacentHTML", "eval(", "Function(", "fetch(", "import "):
         assert unsafe not in text
