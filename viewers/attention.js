@@ -276,7 +276,7 @@ class Viewer {
 
   // The pointed cell, the queries that were kept, and rows whose numbers cannot be right.
   drawMarks(pen) {
-    const { T, S, bad } = this.meta;
+    const { T, S } = this.meta;
     const [cell, margin] = [this.cellSide, this.margin];
     const frame = (i, colour, width) => {
       pen.strokeStyle = colour;
@@ -284,8 +284,8 @@ class Viewer {
       pen.strokeRect(margin, margin + i * cell, S * cell, cell);
     };
     for (const i of this.queries) frame(i, `rgb(${GREEN})`, 2);
-    for (const [layer, head, i] of bad) {
-      if (layer !== this.layer || (head !== this.head && this.head !== MEAN)) continue;
+    for (let i = 0; i < T; i++) {
+      if (!this.isBad(i)) continue;
       frame(i, `rgb(${RED})`, 2);
       for (let x = 0; x < S * cell; x += 6) pen.strokeRect(margin + x, margin + i * cell, 1, cell);
     }
@@ -293,6 +293,13 @@ class Viewer {
     pen.lineWidth = 1;
     pen.strokeRect(margin, margin + this.cell.i * cell, S * cell, cell);
     pen.strokeRect(margin + this.cell.j * cell, margin, cell, T * cell);
+  }
+
+  isBad(i) {
+    return this.meta.bad.some(([layer, head, query]) => {
+      const isShown = layer === this.layer && (head === this.head || this.head === MEAN);
+      return isShown && query === i;
+    });
   }
 
   drawTokens(pen, tokens, pointed, write) {
@@ -384,7 +391,9 @@ class Viewer {
     const head = this.map.hidden ? "" : `layer ${this.layer}, ${this.headName()}: `;
     const where = `${head}${query} → ${key}: `;
     const weight = this.heads.mayLook(i, j) ? full[i * S + j].toFixed(4) : "masked";
-    const sum = signed ? "" : `; the row adds to ${rowSum(full, S, i).toFixed(4)}`;
+    // 16 bits a weight: the sum of a long row is told as exactly as it travelled.
+    const digits = this.isBad(i) ? 4 : 2;
+    const sum = signed ? "" : `; the row adds to ${rowSum(full, S, i).toFixed(digits)}`;
     const together = this.queries.length > 1
       ? `; the ${this.queries.length} kept queries take ` +
         `${takenTogether(full, S, this.queries)[j].toFixed(4)} of it together`
