@@ -91,6 +91,17 @@ def test_a_jsonl_file_gives_its_field_text(tmp_path: Path) -> None:
     assert sorted(train + val) == sorted(texts)
 
 
+def test_a_vocabulary_of_none_is_the_characters(tmp_path: Path) -> None:
+    path = tmp_path / "docs.txt"
+    path.write_text("猫在山洞\n在山顶\n", encoding="utf-8")
+    list(prepare(str(path), tmp_path / "out", vocab_size=0))
+    tokenizer = load_tokenizer(tmp_path / "out" / "tokenizer.json")
+    assert tokenizer.kind == "characters"
+    assert tokenizer.vocab_size == len(set("猫在山洞顶")) + 1
+    train, val = documents(tmp_path / "out")
+    assert sorted(train + val) == ["在山顶", "猫在山洞"]
+
+
 @pytest.mark.parametrize(
     ("name", "line", "message"),
     [

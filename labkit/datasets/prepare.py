@@ -22,7 +22,7 @@ import numpy as np
 
 from labkit.datasets.shards import ABOUT, TOKENIZER, shard
 from labkit.files import write_atomically
-from labkit.tokenizers import BPETokenizer, encode_documents, load_tokenizer
+from labkit.tokenizers import BPETokenizer, CharTokenizer, encode_documents, load_tokenizer
 
 HELD_OUT = 0.005
 """Share of documents that go to the held-out files."""
@@ -135,6 +135,7 @@ def open_source(name: str) -> Source:
 def prepare(name: str, folder: Path, *, vocab_size: int, workers: int = 2) -> Iterator[int]:
     """Turn a source into a prepared folder, and yield how many stretches are still to do.
 
+    A `vocab_size` of 0 makes every character a token, as it does in a recipe.
     What an earlier, interrupted call has done is not done again; equal sources give equal files,
     whatever the number of workers. Raises what the source raises, and ValueError if the folder was
     begun with another source, one of another size, or another vocabulary.
@@ -165,7 +166,9 @@ def _begin(folder: Path, about: dict[str, Any], source: Source) -> None:
         then = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except FileNotFoundError:
         texts = (text for k in range(source.n_stretches) for text in source.documents(k))
-        tokenizer = BPETokenizer.train(itertools.islice(texts, SAMPLE), about["vocab_size"])
+        some = itertools.islice(texts, SAMPLE)
+        size = about["vocab_size"]
+        tokenizer = BPETokenizer.train(some, size) if size else CharTokenizer.train(texts)
         tokenizer.save(folder / TOKENIZER)
         write_atomically(folder / ABOUT, json.dumps(about, indent=1) + "\n")
         return
