@@ -117,12 +117,16 @@ def jupyterlab(work: Path, home: Path) -> Iterator[str]:
 
 
 def readers_environment(work: Path, home: Path) -> dict[str, str]:
-    """This process's variables without those of a test run, and with Jupyter folders of its own."""
+    """This process's variables without those of a test run, and with Jupyter folders of its own.
+
+    One thread, since the other core belongs to other tests, and two in each other's way are slower.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(TESTING)}
     own = {
         f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")
     }
-    return lab_environment(work, kept | own | {"IPYTHONDIR": str(home / "ipython")})
+    own |= {"IPYTHONDIR": str(home / "ipython"), "OMP_NUM_THREADS": "1"}
+    return lab_environment(work, kept | own)
 
 
 def free_port() -> int:
