@@ -95,10 +95,13 @@ def scores_of_heads(weights: Weights, tokens: Sequence[str]) -> dict[str, NDArra
 def says_what_it_does(scores: dict[str, float], entropy: float) -> str:
     """Say in one line what a head does, with the shares it was read from.
 
-    >>> says_what_it_does({"previous token": 0.9, "itself": 0.1}, 0.5)
-    'Looks mostly at the token before: previous token 90 %, itself 10 %; like 1.4 tokens evenly.'
+    >>> says_what_it_does({"previous token": 0.9}, 0.5)
+    'Mostly at the token before: previous token 90 %. Spread as over 1.4 equal weights.'
     """
-    best = max(scores, key=lambda name: scores[name], default="")
-    looks = f"Looks mostly at {LOOKS[best]}" if scores.get(best, 0) >= 0.5 else "No single place"
+    spread = f"Spread as over {2**entropy:.1f} equal weights."
+    if not scores:
+        return spread
+    best = max(scores, key=lambda name: scores[name])
+    where = f"Mostly at {LOOKS[best]}" if scores[best] >= 0.5 else "Not mainly at one of these"
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in scores.items())
-    return f"{looks}: {shares or 'other tokens'}; like {2**entropy:.1f} tokens evenly."
+    return f"{where}: {shares}. {spread}"
