@@ -51,7 +51,7 @@ lint: setup
 	"$(VENV_PYTHON)" -m mypy
 
 test: lint
-	$(STORED) OMP_NUM_THREADS=1 "$(VENV_PYTHON)" -m pytest -n 2 --dist loadfile $(TEST_ARGS)
+	$(STORED) OMP_NUM_THREADS=1 "$(VENV_PYTHON)" -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 notebooks: setup
 	$(STORED) "$(VENV_PYTHON)" -m tests.contract.execute
