@@ -18,13 +18,14 @@ const LOOK = `
 .lk .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr));
   gap: 2px 20px; }
 .lk .panels .bar { gap: 4px; }
-.lk .panels input { width: 110px; vertical-align: middle; }
+.lk .panels input { width: 124px; padding: 0; vertical-align: middle; }
 .lk .box { position: relative; overflow-y: auto; max-height: 178px; padding: 3px; }
 .lk .box.ids { max-height: 94px; }
 .lk .token, .lk .parts { display: inline-block; vertical-align: top; margin: 0 2px 2px 0; }
 .lk .token { unicode-bidi: isolate; border: 1px solid; border-radius: 3px; padding: 0 2px;
   line-height: 1.4; overflow-wrap: anywhere;
   font-family: var(--jp-code-font-family, monospace); }
+.lk .accent { font-family: inherit; }
 .lk .on { outline: 2px solid #d55e00; font-weight: 700; }
 .lk .with { outline: 2px dashed #d55e00; }
 .lk .parts { text-align: center; }
@@ -57,6 +58,11 @@ function label(bytes) {
     }
   }
   return shown;
+}
+
+// An accent that would be drawn on what stands before it gets a dotted circle to stand on.
+function standing(shown) {
+  return /^\p{M}/u.test(shown) ? `◌${shown}` : shown;
 }
 
 function hex(byte) {
@@ -229,7 +235,10 @@ class Panel {
       const look = paint(this.bits ? this.bits[k] / MOST_BITS : k % 2 ? 0.8 : 0.25);
       const both = { class: "token", role: "option", "data-k": k, style: look };
       const here = (kind) => ({ ...both, id: `lk-${this.viewer.tag}-${this.index}-${kind}-${k}` });
-      chips.push(node("span", here("t"), label(bytes.slice(...this.spans[k]))));
+      const shown = standing(label(bytes.slice(...this.spans[k])));
+      const chip = node("span", here("t"), shown);
+      chip.classList.toggle("accent", shown.startsWith("◌")); // not every monospace joins the two
+      chips.push(chip);
       const bits = this.bits ? [node("small", {}, ` ${toldBits(this.bits[k])}`)] : [];
       numbers.push(node("span", here("i"), String(id), ...bits));
     });
@@ -247,7 +256,7 @@ class Panel {
     const chips = this.chips.slice(first, last);
     if (!chips.length) return [];
     const bytes = this.viewer.bytes.slice(this.spans[first][0], this.spans[last - 1][1]);
-    const whole = label(bytes);
+    const whole = standing(label(bytes));
     const name = { class: "parts", role: "group", "aria-label": whole };
     const made = chips.length < 2 ? chips[0] : node("span", name, ...chips, node("b", {}, whole));
     return bytes.at(-1) === 10 ? [made, node("br")] : [made];
@@ -274,7 +283,7 @@ class Panel {
     if (size === undefined) return "";
     const bytes = this.viewer.bytes.slice(...this.spans[this.at]);
     const bits = this.bits ? `; surprise ${toldBits(this.bits[this.at])} bits` : "";
-    const where = `${this.rules.name}: my_tokens[${this.at}] = ${id} is ${label(bytes)}`;
+    const where = `${this.rules.name}: my_tokens[${this.at}] = ${id} is ${standing(label(bytes))}`;
     return `${where}; ${size === 1 ? "byte" : "bytes"} ${bytes.map(hex).join(" ")}${bits}`;
   }
 }
