@@ -11,6 +11,7 @@ const STYLE = `
 .lk .bar { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; margin: 4px 0; }
 .lk button, .lk select, .lk input { font: inherit; color: inherit; background: transparent;
   border: 1px solid currentColor; border-radius: 3px; padding: 1px 7px; }
+.lk input[type="range"] { padding: 0; }
 .lk option { color: #222; background: #fff; }
 .lk button[aria-pressed="true"] { box-shadow: inset 0 -3px 0 rgb(${BLUE}); font-weight: 600; }
 .lk :focus-visible { outline: 2px solid rgb(${BLUE}); outline-offset: 1px; }

@@ -57,9 +57,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
         "name", metavar="NAME", help='such as "shakespeare"; "tinyworld" or "prepare" write one'
     )
     data.add_argument("source", nargs="?", help="for prepare: a file of lines, or hf:NAME")
-    data.add_argument(
-        "--vocab-size", type=int, default=8192, help="for prepare: tokens (8,192), 0: characters"
-    )
+    data.add_argument("--vocab-size", type=int, default=8192, help="tokens; 0: characters")
     data.add_argument("--workers", type=int, default=2, help="for prepare: processes (2)")
     data.add_argument("--edition", help="which edition, where there are several")
     tiny = data.add_argument_group("tinyworld", "stories, one on each line of a file")
