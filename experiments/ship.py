@@ -87,10 +87,10 @@ class Kind:
 def stories(language: str) -> Kind:
     """Describe a model of TinyWorld."""
     name = f"tinyworld-{language}"
-    spoken = {"en": "English", "zh": "Chinese"}[language]
+    spoken, size = {"en": ("English", 1024), "zh": ("Chinese", 0)}[language]
     commands = [
         f"labkit data tinyworld --language {language} --stories 200000 --out data/{name}.txt",
-        f"labkit data prepare data/{name}.txt --vocab-size 1024 --out data/{name}",
+        f"labkit data prepare data/{name}.txt --vocab-size {size} --out data/{name}",
         f"labkit train {name} --out runs/{name}",
         f"python -m experiments.ship runs/{name}",
     ]
