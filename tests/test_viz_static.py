@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbclient
@@ -93,15 +95,22 @@ def test_a_chromium_that_fails_is_named(
         render_png(specification)
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for Chromium's socket, as pytest's own may not be."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @needs_chromium
 @needs_proc
 def test_after_its_browser_died_a_picture_fails_and_the_next_is_drawn(
-    picture: Picture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    picture: Picture, monkeypatch: pytest.MonkeyPatch, short_folder: Path
 ) -> None:
     assert CHROMIUM
     mark = f"viz-test-{os.getpid()}-dies"
     monkeypatch.setenv("MARK", mark)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what dies leaves its files there
+    monkeypatch.setenv("TMPDIR", str(short_folder))  # what dies leaves its files there
     specification = json.loads(picture.figure.to_json()) | {"config": {}}
     browser = Browser(CHROMIUM)
     drawn = browser.render(specification)
