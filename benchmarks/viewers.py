@@ -114,7 +114,7 @@ def _circuitsvis(weights: torch.Tensor) -> str:
     from circuitsvis.attention import attention_heads
 
     words = [f"w{i}" for i in range(weights.shape[-1])]
-    return str(attention_heads(tokens=words, attention=weights.flatten(0, 1)))
+    return str(attention_heads(tokens=words, attention=weights.flatten(0, 1)).local_src)
 
 
 def _bertviz(weights: torch.Tensor) -> str:

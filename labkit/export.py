@@ -1,6 +1,5 @@
 """Models and tokenizers in the form that transformers reads, and GPT-2's weights from the Hub."""
 
-import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from labkit.tokenizers import (
     ByteTokenizer,
     CharTokenizer,
     Tokenizer,
+    byte_letters,
     load_tokenizer,
 )
 from labkit.training.recipe import SETTINGS
@@ -70,13 +70,8 @@ def _characters(tokenizer: CharTokenizer) -> hf.Tokenizer:
 
 
 def _bytes() -> hf.Tokenizer:
-    """Return a byte-level encoding without merges, whose ids are the bytes themselves.
-
-    Its letters are GPT-2's: a byte that prints as one character is that character, and the others
-    take the characters from 256 on, in order.
-    """
-    printable, others = set(hf.pre_tokenizers.ByteLevel.alphabet()), itertools.count(256)
-    letters = {chr(b if chr(b) in printable else next(others)): b for b in range(256)}
+    """Return a byte-level encoding without merges, whose ids are the bytes themselves."""
+    letters = {letter: byte for byte, letter in enumerate(byte_letters())}
     inner = hf.Tokenizer(hf.models.BPE(letters, []))
     inner.pre_tokenizer = hf.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     inner.decoder = hf.decoders.ByteLevel()

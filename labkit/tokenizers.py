@@ -5,6 +5,7 @@ between documents, is never produced by `encode` whatever the text contains, and
 Built in notebook 11.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -170,6 +171,16 @@ class BPETokenizer(Tokenizer):
     def content(self) -> str:
         """Vocabulary and merges, as the library writes them."""
         return str(self._inner.to_str())
+
+
+def byte_letters() -> list[str]:
+    """Return the letter by which byte-level vocabularies write each of the 256 bytes.
+
+    A byte that prints as one character is that character; the others take those from 256 on.
+    Source: Radford et al. 2019, their encoder. Built in notebook 11.
+    """
+    printable, others = set(hf.pre_tokenizers.ByteLevel.alphabet()), itertools.count(256)
+    return [chr(byte if chr(byte) in printable else next(others)) for byte in range(256)]
 
 
 def encode_documents(tokenizer: Tokenizer, texts: Iterable[str]) -> NDArray[np.int64]:

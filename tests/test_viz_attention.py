@@ -261,6 +261,14 @@ def test_the_file_needs_nothing_and_holds_no_markup(tmp_path: Path) -> None:
     assert base64.b64decode(kept["weights"]["bytes"]) == viewer.weights
 
 
+def test_the_page_is_sent_to_a_view_that_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = attention(random_weights(1, 1, 2, 2), "ab")
+    sent: list[Any] = []
+    monkeypatch.setattr(viewer, "send", lambda message, **more: sent.append(message))
+    viewer._answer(viewer, {"ask": "html"}, [])
+    assert sent == [{"file": "labkit.html", "html": viewer.html()}]
+
+
 def test_a_stored_notebook_gets_a_picture_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_STATIC", "1")
     weights = [[1, 0, 0], [0, 1, 0], [0.25, 0.5, 0.25]]

@@ -13,12 +13,12 @@ import torch
 
 from labkit.metrics import token_log_probs
 from labkit.shipped import load_shipped
-from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
+from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer, byte_letters
 from labkit.viz import embeddings, tokens
 from viewers.embeddings import nearest, principal_plane
-from viewers.tokens import LETTERS
 from viewers.viewer import HERE
 
+LETTERS = byte_letters()
 HOSTILE = [
     "",
     "a",

@@ -12,15 +12,11 @@ from typing import Any
 import traitlets
 
 from labkit.plain import sentence
-from labkit.tokenizers import BPETokenizer, Tokenizer
+from labkit.tokenizers import BPETokenizer, Tokenizer, byte_letters
 from viewers.viewer import Viewer, script
 
 IMPOSSIBLE = 1e6
 """In place of infinitely many bits, which JSON cannot hold."""
-PRINTING = {*range(33, 127), *range(161, 173), *range(174, 256)}
-OTHERS = [byte for byte in range(256) if byte not in PRINTING]
-LETTERS = [chr(b if b in PRINTING else 256 + OTHERS.index(b)) for b in range(256)]
-"""How byte-level vocabularies write each byte. Source: Radford et al. 2019, their encoder."""
 
 
 class TokensViewer(Viewer):
@@ -117,4 +113,4 @@ def _rules(tokenizer: Tokenizer) -> dict[str, Any]:
         raise ValueError(f"expected what BPETokenizer.train makes, got one that cuts by {cuts}")
     vocab, pairs = saved["model"]["vocab"], saved["model"]["merges"]
     merges = [[vocab[left], vocab[right], vocab[left + right]] for left, right in pairs]
-    return {"kind": "bpe", "bytes": [vocab[letter] for letter in LETTERS], "merges": merges}
+    return {"kind": "bpe", "bytes": [vocab[letter] for letter in byte_letters()], "merges": merges}

@@ -1,7 +1,6 @@
 """The live loss curve: its script alone in a blank Chromium, then whole in a real JupyterLab."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from playwright.sync_api import Page
 
 from labkit.chromium import find_chromium
 from labkit.viz import live
-from tests.browser.lab import chromium_page, jupyterlab, run_all
+from tests.browser.lab import jupyterlab, run_all
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -52,26 +51,11 @@ DRAWN = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    assert CHROMIUM is not None
-    with chromium_page(CHROMIUM) as opened:
-        yield opened
-
-
 @pytest.fixture
-def page(browser: Page) -> Iterator[Page]:
-    """A blank page that holds the script with a fake model; no error may be reported."""
-    errors: list[str] = []
-
-    def note(error: Any) -> None:
-        errors.append(str(error))
-
-    browser.on("pageerror", note)
-    browser.evaluate(MAKE, {"script": SCRIPT, "look": live._look(TITLE, "updates", "bits")})
-    yield browser
-    browser.remove_listener("pageerror", note)
-    assert errors == []
+def page(quiet: Page) -> Page:
+    """A blank page that holds the script with a fake model."""
+    quiet.evaluate(MAKE, {"script": SCRIPT, "look": live._look(TITLE, "updates", "bits")})
+    return quiet
 
 
 def say(page: Page, *rows: Any) -> None:

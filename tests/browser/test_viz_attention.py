@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from playwright.sync_api import Page
 from labkit.chromium import find_chromium
 from labkit.viz import Attentions, AttentionViewer, attention
 from tests.browser.alone import opened
-from tests.browser.lab import KERNEL_IS_READY, chromium_page, jupyterlab, wait_for
+from tests.browser.lab import KERNEL_IS_READY, jupyterlab, wait_for
 from tests.test_viz_attention import HOSTILE, random_weights
 from viewers.viewer import script
 
@@ -49,13 +48,6 @@ CONTRAST = """(el) => {
   const pair = [light(getComputedStyle(el).color), light(page)];
   return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    assert CHROMIUM is not None
-    with chromium_page(CHROMIUM) as page:
-        yield page
 
 
 def loaded(page: Page, viewer: AttentionViewer) -> Page:
@@ -272,6 +264,20 @@ def test_pictures_to_keep(browser: Page, tmp_path: Path, kind: str) -> None:
         assert data.startswith(b"<svg")
         assert data.count(b"<rect") == 25
         assert b"&lt;" in data
+
+
+def test_a_page_to_keep_is_asked_of_python(browser: Page) -> None:
+    page = loaded(browser, attention(random_weights(1, 2, 3, 3), "abc"))
+    page.evaluate("() => inner.default.render({model, el: document.querySelector('main')})")
+    page.get_by_role("button", name="HTML").click()
+    assert page.evaluate("sent") == [{"ask": "html"}]
+    with page.expect_download() as download:
+        page.evaluate(
+            """() => heard.filter(([e]) => e === "msg:custom")
+              .forEach(([, f]) => f({file: "kept.html", html: "<p>kept</p>"}, []))"""
+        )
+    assert download.value.suggested_filename == "kept.html"
+    assert Path(download.value.path()).read_text() == "<p>kept</p>"
 
 
 MAKE = """import numpy as np

@@ -22,7 +22,6 @@ from tests.browser.lab import (
     KERNEL_IS_READY,
     RUN_ALL,
     STOP_KERNEL,
-    chromium_page,
     jupyterlab,
     wait_for,
 )
@@ -68,13 +67,6 @@ CONTRAST = """() => {
     return (a + 0.05) / (b + 0.05);
   });
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    assert CHROMIUM is not None
-    with chromium_page(CHROMIUM) as page:
-        yield page
 
 
 def lens_of(tokenizer: Tokenizer, text: str, **more: Any) -> LogitLens:

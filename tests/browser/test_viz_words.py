@@ -3,7 +3,6 @@
 import json
 import random
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from labkit.chromium import find_chromium
 from labkit.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from labkit.viz import embeddings, tokens, visible
 from tests.browser.alone import opened
-from tests.browser.lab import chromium_page
 from tests.test_viz_words import HOSTILE, NAMES, TEXTS, VECTORS, NeverA
 from viewers.viewer import script
 
@@ -48,13 +46,6 @@ FAKE = """([state, packed]) => {
   document.body.append(el); // after it was drawn, as in JupyterLab
 }"""
 SPLIT = hf.pre_tokenizers.ByteLevel(add_prefix_space=False)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    assert CHROMIUM is not None
-    with chromium_page(CHROMIUM) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

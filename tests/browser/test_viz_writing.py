@@ -5,7 +5,6 @@ import base64
 import inspect
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from labkit import generation
 from labkit.chromium import find_chromium
 from labkit.viz import compare, sampling
 from tests.browser.alone import opened
-from tests.browser.lab import chromium_page
 from tests.test_viz_writing import HOSTILE, LETTERS, Odd, bigram, comparison, gpt
 from viewers import viewer
 from viewers.viewer import Viewer
@@ -124,14 +122,6 @@ def state_of(shown: Viewer) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    assert CHROMIUM is not None
-    with chromium_page(CHROMIUM) as page:
-        page.set_default_timeout(5_000)
-        yield page
-
-
-@pytest.fixture(scope="module")
 def kernel(browser: Page) -> Kernel:
     made = Kernel()
     browser.expose_function("askPython", made.ask)
@@ -139,18 +129,11 @@ def kernel(browser: Page) -> Kernel:
 
 
 @pytest.fixture
-def page(browser: Page) -> Iterator[Page]:
-    """The blank page; no error may be reported in it."""
-    errors: list[str] = []
-
-    def note(error: Any) -> None:
-        errors.append(str(error))
-
-    browser.on("pageerror", note)
-    browser.goto("about:blank")
-    yield browser
-    browser.remove_listener("pageerror", note)
-    assert errors == []
+def page(quiet: Page) -> Page:
+    """The blank page."""
+    quiet.set_default_timeout(5_000)
+    quiet.goto("about:blank")
+    return quiet
 
 
 def show(page: Page, kernel: Kernel, shown: Viewer) -> None:
