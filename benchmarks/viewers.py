@@ -127,7 +127,7 @@ def _bertviz(weights: torch.Tensor) -> str:
 
 OTHERS: dict[str, tuple[Callable[[torch.Tensor], str], str]] = {
     "inspectus": (_inspectus, "svg rect, canvas"),
-    "circuitsvis": (_circuitsvis, "[id^=circuits-vis] *"),
+    "circuitsvis": (_circuitsvis, "[id^=circuits-vis] canvas"),
     "bertviz": (_bertviz, ""),
 }
 """From a package to what makes its page, and what is there when it has drawn."""
