@@ -56,9 +56,11 @@ class Lens {
       heard.forEach(([event, then]) => model.off?.(event, then));
       forget();
     };
-    this.paint();
     this.draw();
-    requestAnimationFrame(() => this.bringIntoSight());
+    onceShown(this.grid, () => {
+      this.paint();
+      this.bringIntoSight();
+    });
   }
 
   // Scrolls the grid alone: the page stays where its reader is.
