@@ -7,18 +7,31 @@ function, tries it on cases of another seed, and returns the points.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from labkit.notebook import Difference, compare
+from labkit.notebook import compare
 
 Cases = Callable[[np.random.Generator], Iterator[tuple[Any, ...]]]
 
+Judge = Callable[[tuple[Any, ...], Any], "Mark"]
+
 VISIBLE_SEED = 0
 GRADING_SEED = 1
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one case earned."""
+
+    share: float
+    """From 0, wrong, to 1, right."""
+    text: str = ""
+    """What is wrong, with both values; empty where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,8 @@ class Report:
     """Whether every case agreed with the reference."""
     text: str
     """One sentence for the learner."""
+    points: float = 0
+    """What the answer earns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +53,27 @@ class Exercise:
     name: str
     """What the learner's function is called, such as "my_counts"."""
     points: int
-    """What a right answer earns; there are no half points."""
+    """What a right answer earns."""
     reference: Callable[..., Any]
     """A right answer, with which the chapter goes on when the learner's is not."""
     cases: Cases
     """From a random generator to tuples of arguments."""
     wrong: tuple[Callable[..., Any], ...]
-    """Answers with a typical mistake each; a test sees that every one fails."""
+    """Answers with a typical mistake each, that earn nothing; a test sees that every one fails."""
+    partly: tuple[tuple[Callable[..., Any], float], ...] = ()
+    """Answers that are right in part, with the points that each earns."""
     tolerance: float = 0.0
     """Largest absolute difference from the reference that still counts as right."""
+    partial: bool = False
+    """Whether every case earns its share, in half points, instead of all or nothing."""
+    judge: Judge | None = None
+    """For questions with many right answers: from a case and what came to a mark. The last element
+    of each case is then the judge's, and no argument of the function."""
+    expected: str = ""
+    """In words, what a right answer gives back; feedback quotes it."""
+    withheld: tuple[str, ...] = ()
+    """labkit's own answers to the question, such as "labkit.functional.attend": not to be had
+    while a teacher grades."""
 
     def __call__(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """Print how an answer does on the visible cases; return the function to go on with."""
@@ -58,41 +85,63 @@ class Exercise:
         """Tell whether an answer agrees with the reference on all cases of a seed."""
         return self.report(answer, seed).passed
 
-    def grade(self, answer: Callable[..., Any], seed: int = GRADING_SEED) -> int:
+    def grade(self, answer: Callable[..., Any], seed: int = GRADING_SEED) -> float:
         """Return the points an answer earns on the cases of a seed, and print them."""
-        report = self.report(answer, seed)
-        points = self.points if report.passed else 0
-        print(f"{self.name}: {points} of {self.points} points")
+        points = self.report(answer, seed).points
+        print(f"{self.name}: {points:g} of {self.points} points")
         return points
 
-    def report(self, answer: Callable[..., Any], seed: int) -> Report:
-        """Compare an answer with the reference, case by case, up to the first that differs."""
-        worst, n_cases = 0.0, 0
-        for arguments in self.cases(np.random.default_rng(seed)):
-            difference = self._try(answer, arguments)
-            if isinstance(difference, str):
-                return Report(False, f"{self.name}: {difference}")
-            if not difference.within(self.tolerance):
-                called = f"{self.name}({', '.join(map(_brief, arguments))})"
-                return Report(
-                    False, f"{self.name}: not yet. In {called}, yours ≠ ours: {difference.where}."
-                )
-            worst, n_cases = max(worst, difference.largest), n_cases + 1
-        level = "exact" if self.tolerance == 0 else f"within {self.tolerance:g} of ours"
-        return Report(n_cases > 0, f"{self.name}: {level} in all {n_cases} cases.")
+    def arguments(self, case: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return what the function gets of a case, in copies of its own."""
+        return copy.deepcopy(case[:-1] if self.judge else case)
 
-    def _try(self, answer: Callable[..., Any], arguments: tuple[Any, ...]) -> Difference | str:
-        """Return the difference on one case, or a sentence where there is none to compute."""
-        expected = self.reference(*copy.deepcopy(arguments))
-        try:
-            got = answer(*copy.deepcopy(arguments))
-        except NotImplementedError:
-            return "not written yet."
-        except Exception as error:  # whatever a learner's code raises is reported, never passed on
-            return f"{type(error).__name__}: {error}, in a call with {_brief(arguments)}."
+    def mark(self, case: tuple[Any, ...], got: Any) -> Mark:
+        """Judge what came back for a case."""
+        if self.judge:
+            return self.judge(case, got)
+        expected = self.reference(*self.arguments(case))
         if got is None and expected is not None:
-            return "returned None: is there a `return`?"
-        return compare(got, expected)
+            return Mark(0, "returned None: is there a `return`?")
+        difference = compare(got, expected)
+        if difference.within(self.tolerance):
+            return Mark(1)
+        called = f"{self.name}({', '.join(map(_brief, self.arguments(case)))})"
+        return Mark(0, f"not yet. In {called}, yours ≠ ours: {difference.where}.")
+
+    def earned(self, marks: Sequence[Mark]) -> float:
+        """Return the points that the marks of all cases earn together."""
+        share = sum(mark.share for mark in marks) / max(len(marks), 1)
+        if not self.partial:
+            return self.points if share == 1 else 0
+        return math.floor(2 * self.points * share + 1e-9) / 2
+
+    def report(self, answer: Callable[..., Any], seed: int) -> Report:
+        """Try an answer on the cases of a seed and tell of the first that is not right."""
+        marks = []
+        for case in self.cases(np.random.default_rng(seed)):
+            marks.append(self._try(answer, case))
+            if marks[-1].share < 1 and not self.partial:
+                break
+        wrong = [mark.text for mark in marks if mark.share < 1]
+        if wrong or not marks:
+            text = wrong[0] if wrong else "nothing was tried."
+            return Report(False, f"{self.name}: {text}", self.earned(marks))
+        exact = self.tolerance == 0 and not self.judge
+        level = "exact" if exact else f"within {self.tolerance:g} of ours"
+        text = "right" if self.judge else level
+        return Report(True, f"{self.name}: {text} in all {len(marks)} cases.", self.points)
+
+    def _try(self, answer: Callable[..., Any], case: tuple[Any, ...]) -> Mark:
+        """Return what an answer earns on one case."""
+        arguments = self.arguments(case)
+        try:
+            got = answer(*arguments)
+        except NotImplementedError:
+            return Mark(0, "not written yet.")
+        except Exception as error:  # whatever a learner's code raises is reported, never passed on
+            given = _brief(self.arguments(case))
+            return Mark(0, f"{type(error).__name__}: {error}, in a call with {given}.")
+        return self.mark(case, got)
 
 
 def _brief(value: Any) -> str:
