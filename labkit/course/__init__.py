@@ -1,0 +1,9 @@
+"""Coursework: release assignments, collect and grade what comes back, give feedback, export grades.
+
+Of a submission only the source text of the answers is used. Each answer runs in a sandbox, on cases
+made from a secret seed, and the values that come back are judged outside it.
+"""
+
+
+class CourseError(RuntimeError):
+    """Why a step of the coursework could not be done, as one sentence."""

@@ -1,0 +1,264 @@
+"""What a notebook asks, and what a submission answers: source text and nothing else.
+
+A question is an answer cell with its test cell below, or a markdown cell for a written answer. From
+a submission comes the source of its answers, wherever they stand and whatever its metadata says.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from labkit.checks import Exercise
+from labkit.course import CourseError
+from labkit.course.settings import Assignment, Course
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+LARGEST_NOTEBOOK = 20_000_000
+"""Bytes; a submission above this is refused unread."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the teacher's notebook."""
+
+    kind: str
+    source: str
+    grade_id: str
+    is_answer: bool
+    is_test: bool
+    points: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something to answer: with `exercise` by a function, without it in words."""
+
+    id: str
+    """The grade_id of the answer cell."""
+    points: float
+    cell: int
+    """Index of the answer cell in the notebook."""
+    exercise: Exercise | None = None
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A teacher's notebook and its questions in order."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    questions: tuple[Question, ...]
+    digest: str
+    """Of the notebook, its exercises and the secret seed."""
+
+    def question(self, name: str) -> Question:
+        """Return a question by its id; raise CourseError if there is none."""
+        for question in self.questions:
+            if question.id == name:
+                return question
+        known = ", ".join(question.id for question in self.questions)
+        raise CourseError(f"{self.name} has no question {name!r}; it has: {known}")
+
+
+def find_notebook(course: Course, assignment: Assignment) -> Path:
+    """Return the teacher's notebook: the course folder's own, a problem set, or a chapter."""
+    wanted = assignment.notebook or assignment.name
+    own = course.folder / wanted
+    places = [own] if wanted.endswith(".ipynb") else []
+    places += [NOTEBOOKS / "assignments" / f"{wanted}.ipynb", *NOTEBOOKS.glob(f"{wanted}_*.ipynb")]
+    for place in places:
+        if place.is_file():
+            return place
+    raise CourseError(
+        f"there is no notebook for {assignment.name}: expected {wanted!r} to be a chapter such as "
+        f"31, a problem set such as ps1, or a file in {course.folder}"
+    )
+
+
+def find_checks(course: Course, assignment: Assignment, notebook: Path) -> ModuleType:
+    """Import the exercises of a notebook: named in course.toml, beside it, or in labkit.checks."""
+    own = course.folder / (assignment.checks or "")
+    beside = notebook.with_suffix(".py")
+    path = own if assignment.checks.endswith(".py") else beside
+    if assignment.checks.endswith(".py") or (not assignment.checks and beside.is_file()):
+        spec = importlib.util.spec_from_file_location(f"course_{path.stem}", path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise CourseError(f"there are no exercises in {path}, which course.toml names")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    stem = notebook.stem.split("_")[0]
+    name = assignment.checks or f"labkit.checks.{f'ch{stem}' if stem.isdigit() else stem}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise CourseError(f"there are no exercises for {notebook.name}: {error}") from error
+
+
+def read_exam(course: Course, assignment: Assignment) -> Exam:
+    """Read what an assignment asks; raise CourseError where a question has no exercise."""
+    path = find_notebook(course, assignment)
+    checks = find_checks(course, assignment, path)
+    content = path.read_bytes()
+    cells = tuple(map(_read_cell, json.loads(content)["cells"]))
+    exercises = {item.name: item for item in vars(checks).values() if isinstance(item, Exercise)}
+    questions = tuple(_questions(cells, exercises, path.name))
+    if not questions:
+        raise CourseError(f"{path.name} asks nothing: no cell has an nbgrader grade_id")
+    made_of = [content, Path(str(checks.__file__)).read_bytes(), course.seed.encode()]
+    digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in made_of))
+    return Exam(assignment.name, cells, questions, digest.hexdigest())
+
+
+def _read_cell(cell: Mapping[str, Any]) -> Cell:
+    about = cell["metadata"].get("nbgrader", {})
+    graded, answered = about.get("grade", False), about.get("solution", False)
+    return Cell(
+        kind=cell["cell_type"],
+        source="".join(cell["source"]),
+        grade_id=about.get("grade_id", ""),
+        is_answer=answered,
+        is_test=graded and not answered,
+        points=float(about.get("points", 0)) if graded else 0,
+    )
+
+
+def _questions(
+    cells: tuple[Cell, ...], exercises: Mapping[str, Exercise], where: str
+) -> Iterator[Question]:
+    for index, cell in enumerate(cells):
+        if cell.is_answer and cell.kind == "markdown":
+            yield Question(cell.grade_id, cell.points, index)
+        elif cell.is_answer:
+            mine = [exercises[name] for name in defined(cell.source) if name in exercises]
+            if len(mine) != 1:
+                raise CourseError(
+                    f"{where}: the answer {cell.grade_id!r} defines {len(mine)} functions that "
+                    "the exercises know; expected one"
+                )
+            yield Question(cell.grade_id, mine[0].points, index, mine[0])
+
+
+def defined(source: str) -> list[str]:
+    """Return the names that a cell binds at its top level, in order; none if it is not Python.
+
+    >>> defined("import numpy as np\\nfor i in range(3):\\n    x = i\\ndef f(): y = 1")
+    ['np', 'i', 'x', 'f']
+    """
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return list(dict.fromkeys(name for node in body for name in _bound(node)))
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+        return
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Lambda | ast.comprehension):
+            yield from _bound(child)
+
+
+def used(source: str) -> set[str]:
+    """Return every name that a cell reads, however deep."""
+    try:
+        nodes = ast.walk(ast.parse(source))
+        return {node.id for node in nodes if isinstance(node, ast.Name)}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+
+
+def answers(exam: Exam, content: bytes) -> dict[str, str]:
+    """Return the source of every answer in a submission, "" where there is none.
+
+    Raises CourseError for bytes that are no notebook.
+    """
+    if len(content) > LARGEST_NOTEBOOK:
+        raise CourseError(
+            f"has {len(content) / 1e6:.0f} MB, more than {LARGEST_NOTEBOOK / 1e6:.0f}: clear the "
+            "outputs and hand it in again"
+        )
+    try:
+        cells = json.loads(content.decode("utf-8"))["cells"]
+        found = [text for cell in cells if (text := _text(cell))]
+    except UnicodeDecodeError:
+        raise CourseError("is not UTF-8 text, which every notebook is") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CourseError(f"is not a notebook: {type(error).__name__}") from None
+    tests = {cell.source.strip() for cell in exam.cells if cell.is_test}
+    found = [cell for cell in found if cell[1].strip() not in tests]
+    return {question.id: _answer(question, found) for question in exam.questions}
+
+
+def _text(cell: Any) -> tuple[str, str] | None:
+    """Return the grade_id and the source of a cell that has any text."""
+    if not isinstance(cell, dict):
+        return None
+    source = cell.get("source", "")
+    text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+    about = cell.get("metadata")
+    about = about.get("nbgrader") if isinstance(about, dict) else None
+    grade_id = about.get("grade_id", "") if isinstance(about, dict) else ""
+    return (str(grade_id), text) if text.strip() else None
+
+
+def _answer(question: Question, cells: list[tuple[str, str]]) -> str:
+    """Return the cell of a question; of several the last, as the kernel would have it."""
+    named = [source for grade_id, source in cells if grade_id == question.id]
+    if question.exercise is None:
+        return named[-1] if named else ""
+    name = question.exercise.name
+    defining = [source for source in named if name in defined(plain(source))]
+    if defining or named:
+        return (defining or named)[-1]
+    elsewhere = [source for _, source in cells if name in defined(plain(source))]
+    return elsewhere[-1] if elsewhere else ""
+
+
+def plain(source: str) -> str:
+    """Turn the commands of IPython in a cell, such as %timeit, into Python."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        return TransformerManager().transform_cell(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source
+
+
+def program(
+    exam: Exam, question: Question, given: Mapping[str, str], wrong: Collection[str]
+) -> list[str]:
+    """Return the cells that an answer needs, in order, the answer itself last.
+
+    These are the cells of the teacher's notebook that bind a name which the answer reads, those
+    that these need in turn, and the earlier answers among them: the student's own, and after it the
+    teacher's where the student's was `wrong`, so that one mistake costs one question.
+    """
+    answer = plain(given[question.id])
+    chosen, needed = [answer], used(answer)
+    by_cell = {item.cell: item for item in exam.questions if item.exercise}
+    for index in range(question.cell - 1, -1, -1):
+        cell = exam.cells[index]
+        if cell.kind != "code" or cell.is_test:
+            continue
+        sources = [cell.source]
+        if index in by_cell:
+            earlier = by_cell[index].id
+            sources = [plain(given[earlier])] + ([cell.source] if earlier in wrong else [])
+        if any(needed & set(defined(source)) for source in [*sources, cell.source]):
+            chosen = [*sources, *chosen]
+            needed |= set().union(*map(used, sources))
+    return chosen
