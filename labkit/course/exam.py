@@ -9,6 +9,8 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import re
+import symtable
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from labkit.course import CourseError
 from labkit.course.settings import Assignment, Course
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+CHECKS = "check"
+"""What chapters call their exercises; the sandbox has its own of this name."""
 LARGEST_NOTEBOOK = 20_000_000
 """Bytes; a submission above this is refused unread."""
 
@@ -173,12 +177,22 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def used(source: str) -> set[str]:
-    """Return every name that a cell reads, however deep."""
+    """Return the names that a cell reads and does not bind itself; none if it is not Python.
+
+    >>> sorted(used("def f(x):\\n    y = scale * x\\n    return y + len(z)\\nz = f(w)"))
+    ['len', 'scale', 'w']
+    """
     try:
-        nodes = ast.walk(ast.parse(source))
-        return {node.id for node in nodes if isinstance(node, ast.Name)}
+        waiting = [symtable.symtable(source, "cell", "exec")]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
+    names = set[str]()
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        top = table.get_type() == "module"
+        names |= {s.get_name() for s in table.get_symbols() if s.is_global() or top}
+    return names - {*defined(source)}
 
 
 def answers(exam: Exam, content: bytes) -> dict[str, str]:
@@ -229,9 +243,10 @@ def _answer(question: Question, cells: list[tuple[str, str]]) -> str:
 
 
 def plain(source: str) -> str:
-    """Turn the commands of IPython in a cell, such as %timeit, into Python."""
+    """Turn the commands of IPython in a cell into Python; a cell under %%time is that cell."""
     from IPython.core.inputtransformer2 import TransformerManager
 
+    source = re.sub(r"\A(\s*%%.*\n)+", "", source)
     try:
         return TransformerManager().transform_cell(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -248,17 +263,42 @@ def program(
     teacher's where the student's was `wrong`, so that one mistake costs one question.
     """
     answer = plain(given[question.id])
-    chosen, needed = [answer], used(answer)
+    chosen, needed = [answer], used(answer) - {CHECKS}
     by_cell = {item.cell: item for item in exam.questions if item.exercise}
     for index in range(question.cell - 1, -1, -1):
         cell = exam.cells[index]
         if cell.kind != "code" or cell.is_test:
             continue
-        sources = [cell.source]
+        sources = [without_idle_imports(cell.source, needed)]
         if index in by_cell:
             earlier = by_cell[index].id
             sources = [plain(given[earlier])] + ([cell.source] if earlier in wrong else [])
         if any(needed & set(defined(source)) for source in [*sources, cell.source]):
             chosen = [*sources, *chosen]
-            needed |= set().union(*map(used, sources))
+            needed |= set().union(*map(used, sources)) - {CHECKS}
     return chosen
+
+
+def without_idle_imports(source: str, needed: Collection[str]) -> str:
+    """Return a cell without the imports that neither it nor what follows needs: torch is slow.
+
+    >>> without_idle_imports("import numpy as np, torch\\nx = 1", {"np"})
+    'import numpy as np'
+    >>> without_idle_imports("import numpy as np, torch\\nx = torch.ones(1)", {"x"})
+    'import torch\\nx = torch.ones(1)'
+    """
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return source
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    rest = [node for node in body if node not in imports]
+    if not any(name in needed for node in rest for name in _bound(node)):
+        rest = []
+    wanted = {*needed, *used(ast.unparse(ast.Module(rest, [])))}
+    for node in imports:
+        node.names = [
+            alias for alias in node.names if (alias.asname or alias.name.split(".")[0]) in wanted
+        ]
+    kept = [node for node in imports if node.names]
+    return ast.unparse(ast.Module([*kept, *rest], []))

@@ -39,6 +39,8 @@ MOST_LINES = {"labkit": 6000, "tinyworld": 1800, "viewers": 1200, "workbench": 1
 MOST_LINES_OF_MODULE, MOST_LINES_OF_FUNCTION = 350, 40
 UNCOUNTED = ("checks", "course")
 FORBIDDEN_CALLS = {"eval", "exec"}
+RUNS_ANSWERS = "labkit.course.inside"
+"""The one module that runs what it is given: it does so inside a sandbox."""
 FORBIDDEN_IMPORTS = {"dill", "marshal", "pickle", "shelve"}
 
 
@@ -149,7 +151,8 @@ def quiet_and_safe(library: Library) -> list[str]:
     for module, node in _nodes(library):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             name = node.func.id
-            if name in FORBIDDEN_CALLS or (name == "print" and part(module) not in MAY_PRINT):
+            forbidden = name in FORBIDDEN_CALLS and module != RUNS_ANSWERS
+            if forbidden or (name == "print" and part(module) not in MAY_PRINT):
                 told.append(f"{module}:{node.lineno} calls {name}()")
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             told.append(f"{module}:{node.lineno} has a bare except")
