@@ -1,4 +1,4 @@
-"""The command `labkit`: `lab`, `doctor`, `reader`, `data`, `train`, `generate` and `export`."""
+"""The command `labkit`: for the reader, for training, and for coursework."""
 
 import argparse
 import os
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "train": lambda: train(chosen.recipe, chosen.out, chosen.tensorboard, extra),
         "generate": lambda: generate(chosen),
         "export": lambda: export(chosen.run, chosen.out),
+        "course": lambda: course(extra),
     }
     try:
         return commands[chosen.command]()
@@ -52,6 +53,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     exporting = commands.add_parser("export", help="write a run's best model for transformers")
     exporting.add_argument("run", type=Path)
     exporting.add_argument("--out", type=Path, required=True)
+    commands.add_parser(
+        "course", add_help=False, help="release, collect and grade coursework, or hand it in"
+    )
     data = commands.add_parser("data", help="describe, write or prepare texts to learn from")
     data.add_argument(
         "name", metavar="NAME", help='such as "shakespeare"; "tinyworld" or "prepare" write one'
@@ -67,7 +71,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     tiny.add_argument("--split", choices=("train", "val", "test"), default="train")
     tiny.add_argument("--out", type=Path, help="the file (tinyworld-LANGUAGE-SPLIT.txt)")
     chosen, extra = parser.parse_known_args(arguments)
-    if extra and chosen.command not in ("lab", "train"):
+    if extra and chosen.command not in ("lab", "train", "course"):
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
     return chosen, extra
 
@@ -240,4 +244,20 @@ def export(run: Path, out: Path) -> int:
     except (OSError, ValueError) as error:
         return fail(error)
     print(f"{out}: the model of {best}, its tokenizer and a card, for transformers")
+    return 0
+
+
+def course(arguments: Sequence[str]) -> int:
+    """Run one of the commands of coursework and print what it says."""
+    from labkit.course import CourseError
+    from labkit.course.command import run
+
+    try:
+        for said in run(arguments):
+            print(said)
+    except KeyboardInterrupt:
+        print("\nstopped; what was marked is kept, and the same command goes on")
+        return 130
+    except (CourseError, OSError) as error:
+        return fail(error)
     return 0

@@ -187,8 +187,8 @@ def grade(
     only: Collection[str] = (),
     again: bool = False,
     trusted: bool = False,
-) -> Iterator[Done | int]:
-    """Mark what is not marked yet: yield first how many questions that are, then each mark.
+) -> tuple[int, Iterator[Done]]:
+    """Mark what is not marked yet: return how many questions that are, and each mark as it comes.
 
     `only` some questions; `again` marks them anew. `trusted` leaves the sandbox out. Raises
     CourseError where there is no sandbox, or where the exam itself is at fault.
@@ -203,12 +203,22 @@ def grade(
             for submission in record.submissions(assignment.name)
             if (left := _left(record, submission, exam, [] if again else wanted, wanted))
         }
-    yield sum(map(len, waiting.values()))
+    limits = Limits(seconds=assignment.seconds, memory_mb=assignment.memory_mb)
+    marked = _mark_all(course, exam, waiting, None if trusted else limits, jobs)
+    return sum(map(len, waiting.values())), marked
+
+
+def _mark_all(
+    course: Course,
+    exam: Exam,
+    waiting: Mapping[Submission, Sequence[Question]],
+    limits: Limits | None,
+    jobs: int,
+) -> Iterator[Done]:
+    """Mark the questions that are left of each submission, several submissions at a time."""
     asked = {question.id for left in waiting.values() for question in left}
     with tempfile.TemporaryDirectory(prefix="labkit-stage-") as folder:
-        limits = Limits(seconds=assignment.seconds, memory_mb=assignment.memory_mb)
-        allowed = None if trusted else limits
-        benches = _benches(course, exam, asked, Path(folder), allowed)
+        benches = _benches(course, exam, asked, Path(folder), limits)
         with ThreadPoolExecutor(max(1, jobs)) as pool:
             futures = [
                 pool.submit(mark_submission, course, exam, benches, submission, left)

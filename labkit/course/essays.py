@@ -1,0 +1,90 @@
+"""Written answers: a sheet to grade them by hand, and decisions above what was marked.
+
+The sheet is a CSV file with one row for each answer that waits; whoever reads it fills in points
+and a comment and gives it back. Names are left out, so that nobody is read with another eye.
+"""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+from labkit.course import CourseError
+from labkit.course.exam import Exam
+from labkit.course.record import Decision, Record
+from labkit.course.settings import Course
+from labkit.files import write_atomically
+
+COLUMNS = ("student", "question", "out_of", "points", "comment", "answer")
+
+
+def write_essays(course: Course, exam: Exam, record: Record) -> tuple[Path, int]:
+    """Write the sheet of answers that wait for a reader; return it and how many they are."""
+    decided = record.decisions(exam.name)
+    text = io.StringIO()
+    sheet = csv.writer(text)
+    sheet.writerow(COLUMNS)
+    waiting = 0
+    for question in exam.questions:
+        for submission in record.submissions(exam.name):
+            mark = record.marks(submission.id).get(question.id)
+            known = mark is None or mark.points is not None
+            if known or (submission.student, question.id) in decided:
+                continue
+            answer = mark.source if mark else ""
+            safe = f"'{answer}" if answer.startswith(("=", "+", "-", "@")) else answer
+            sheet.writerow([submission.student, question.id, question.points, "", "", safe])
+            waiting += 1
+    path = course.folder / "essays" / f"{exam.name}.csv"
+    write_atomically(path, "\ufeff" + text.getvalue())  # by which spreadsheets know UTF-8
+    return path, waiting
+
+
+def rubric(exam: Exam, question: str) -> str:
+    """Return the mark scheme of a question, from the teacher's notebook."""
+    source = exam.cells[exam.question(question).cell].source
+    _, _, after = source.partition("### BEGIN MARK SCHEME")
+    return after.partition("### END MARK SCHEME")[0].strip()
+
+
+def read_essays(course: Course, exam: Exam, record: Record, sheet: Path, who: str) -> int:
+    """Keep the points of a sheet that has been filled in; return how many.
+
+    Rows without points are passed over. Raises CourseError, and keeps nothing, where a row cannot
+    be right.
+    """
+    try:
+        with sheet.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if (row.get("points") or "").strip()]
+        decisions = [
+            decision(
+                *(course, exam, row["student"], row["question"], row["points"]),
+                who=who,
+                why=row.get("comment") or "read",
+            )
+            for row in rows
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        raise CourseError(f"{sheet} cannot be read as a sheet of essays: {error}") from error
+    with record.transaction():
+        for made in decisions:
+            record.decide(exam.name, made)
+    return len(decisions)
+
+
+def decision(
+    course: Course, exam: Exam, student: str, question: str, points: str, *, who: str, why: str
+) -> Decision:
+    """Return a teacher's decision; raise CourseError for points or people that there are not."""
+    most = exam.question(question).points
+    try:
+        given = float(points)
+    except ValueError:
+        given = math.nan
+    if not 0 <= given <= most:
+        raise CourseError(f"{question} of {student}: expected 0 to {most:g} points, got {points!r}")
+    if student not in course.roster:
+        raise CourseError(f"there is no student {student!r} on the roster")
+    if not who.strip() or not why.strip():
+        raise CourseError("a decision needs who made it and why: --who NAME --why REASON")
+    return Decision(student, question, given, who, why)
