@@ -56,7 +56,17 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     commands.add_parser(
         "course", add_help=False, help="release, collect and grade coursework, or hand it in"
     )
-    data = commands.add_parser("data", help="describe, write or prepare texts to learn from")
+    add_options_of_data(
+        commands.add_parser("data", help="describe, write or prepare texts to learn from")
+    )
+    chosen, extra = parser.parse_known_args(arguments)
+    if extra and chosen.command not in ("lab", "train", "course"):
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
+    return chosen, extra
+
+
+def add_options_of_data(data: argparse.ArgumentParser) -> None:
+    """Add what `labkit data` may be told."""
     data.add_argument(
         "name", metavar="NAME", help='such as "shakespeare"; "tinyworld" or "prepare" write one'
     )
@@ -70,10 +80,6 @@ def parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     tiny.add_argument("--seed", type=int, default=0, help="equal seeds give equal files")
     tiny.add_argument("--split", choices=("train", "val", "test"), default="train")
     tiny.add_argument("--out", type=Path, help="the file (tinyworld-LANGUAGE-SPLIT.txt)")
-    chosen, extra = parser.parse_known_args(arguments)
-    if extra and chosen.command not in ("lab", "train", "course"):
-        parser.error(f"unrecognized arguments: {' '.join(extra)}")
-    return chosen, extra
 
 
 def add_options_of_generate(writing: argparse.ArgumentParser) -> None:
