@@ -10,11 +10,11 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from labkit.course import CourseError
 from labkit.files import write_atomically
@@ -44,8 +44,7 @@ memory_mb = 1024
 ROSTER = "id,name,email\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LatePolicy:
+class LatePolicy(BaseModel, frozen=True, extra="forbid"):
     """What it costs to be late."""
 
     free_days: int = 0
@@ -69,13 +68,12 @@ class LatePolicy:
         return max(0.0, 1 - self.penalty * max(0, days - free))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assignment:
+class Assignment(BaseModel, frozen=True, extra="forbid"):
     """Something to hand in."""
 
-    name: str
+    name: str = Field(pattern=rf"^{NAME.pattern}$")
     """What the teacher types, such as "ps1"."""
-    deadline: datetime
+    deadline: AwareDatetime
     """Until when, with a time zone."""
     title: str = ""
     """What the students read."""
@@ -98,17 +96,17 @@ class Student:
     email: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Course:
+class Course(BaseModel, frozen=True, extra="forbid"):
     """A course folder, read."""
 
     folder: Path
-    title: str
+    title: str = ""
     term: str = ""
-    seed: str
-    late: LatePolicy = field(default_factory=LatePolicy)
-    assignments: Mapping[str, Assignment] = field(default_factory=dict)
-    roster: Mapping[str, Student] = field(default_factory=dict)
+    seed: str = Field(min_length=16)
+    """A secret, from which the hidden tests are made."""
+    late: LatePolicy = LatePolicy()
+    assignments: dict[str, Assignment] = {}
+    roster: dict[str, Student] = {}
 
     def assignment(self, name: str) -> Assignment:
         """Return an assignment by name; raise CourseError if there is none."""
@@ -154,54 +152,19 @@ def read_course(folder: Path) -> Course:
         ) from None
     except (ValueError, OSError) as error:
         raise CourseError(f"{path} cannot be read: {error}") from error
-    known = {"title", "term", "seed", "late", "assignments"}
-    if unknown := settings.keys() - known:
-        raise CourseError(f"{path}: unknown {min(unknown)!r}; expected {', '.join(sorted(known))}")
-    if len(str(settings.get("seed", ""))) < 16:
-        raise CourseError(f"{path}: expected a secret seed of at least 16 characters")
-    wanted = settings.get("assignments", {})
-    assignments = {name: _assignment(path, name, wanted[name]) for name in wanted}
-    return Course(
-        folder=folder,
-        title=str(settings.get("title", "")),
-        term=str(settings.get("term", "")),
-        seed=str(settings["seed"]),
-        late=_fill(path, "late", LatePolicy, settings.get("late", {})),
-        assignments=assignments,
-        roster=read_roster(folder / "roster.csv"),
-    )
-
-
-def _assignment(path: Path, name: str, entries: Any) -> Assignment:
-    if not NAME.fullmatch(name):
-        raise CourseError(f"{path}: an assignment cannot be called {name!r}: use letters, digits -")
-    found: Assignment = _fill(path, f"assignments.{name}", Assignment, {"name": name, **entries})
-    if found.deadline.tzinfo is None:
-        raise CourseError(
-            f"{path}: the deadline of {name} has no time zone; write it such as "
-            "2027-03-01T23:59:00+08:00"
-        )
-    return found
-
-
-def _fill(path: Path, where: str, kind: type[Any], entries: Mapping[str, Any]) -> Any:
-    """Make a dataclass of a table; refuse names that it does not have and values of other types."""
-    expected = {item.name: item.type for item in fields(kind)}
-    for name, value in entries.items():
-        if name not in expected:
-            raise CourseError(
-                f"{path}: unknown {name!r} in [{where}]; expected {', '.join(expected)}"
-            )
-        allowed = (int, float) if expected[name] is float else expected[name]
-        if not isinstance(value, allowed) or isinstance(value, bool):  # type: ignore[arg-type]
-            raise CourseError(
-                f"{path}: {name} in [{where}] is {value!r}; expected {expected[name].__name__}"  # type: ignore[union-attr]
-            )
+    wanted = settings.get("assignments")
+    if isinstance(wanted, dict):
+        settings["assignments"] = {
+            name: {"name": name, **entries} if isinstance(entries, dict) else entries
+            for name, entries in wanted.items()
+        }
+    roster = read_roster(folder / "roster.csv")
     try:
-        return kind(**entries)
-    except TypeError:
-        missing = [item for item in ("deadline",) if item in expected and item not in entries]
-        raise CourseError(f"{path}: [{where}] lacks {', '.join(missing)}") from None
+        return Course.model_validate({**settings, "folder": folder, "roster": roster})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CourseError(f"{path}: {where}: {first['msg']}, got {first['input']!r}") from None
 
 
 def read_roster(path: Path) -> dict[str, Student]:
