@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.course.exam import Exam
-from labkit.course.pages import page, points, shown, verdict
+from labkit.course.pages import TOLD, page, points, shown, verdict
 from labkit.course.record import Record
 from labkit.course.results import Result, Score, results
 from labkit.course.settings import Assignment, Course
 from labkit.files import write_atomically
 
-TOLD = ("tried", "came", "expected")
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 LONGEST, WIDEST = 20_000, 1_000  # characters that are shown of a text and of a line
+TOLD = ("tried", "came", "expected")  # what a mark says of a case, in this order
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
