@@ -111,12 +111,12 @@ def test_the_page_counts_the_class(tmp_path: Path, record: Record) -> None:
     assert "script" not in seen.tags
 
 
-def make_class(folder: Path, record: Record, n: int = 12) -> Course:
-    """A class in which `first` and `essay` go together and `second` goes the other way."""
+def make_class(folder: Path, record: Record, n: int = 13) -> Course:
+    """A class in which `first` and `essay` go together and `second` goes nearly the other way."""
     for i in range(n):
         submission = hand_in(record, f"s{i:02}")
         good = i % 3
-        mark(record, submission, {"second": (2, 1, 0)[good], "essay": (0, 1.5, 3)[good]})
+        mark(record, submission, {"second": (2, 0, 0.5)[good], "essay": (0, 1.5, 3)[good]})
         came = ("the transpose", "0.33333333333333331" if i % 2 else "0.3333333333333333")[good % 2]
         detail = [{"share": 1, "tried": "f(0)", "came": "0", "expected": "0"}]
         detail += [{"share": 0, "tried": "f(1)", "came": came, "expected": "one"}] * (good < 2)
@@ -135,13 +135,21 @@ def test_the_page_tells_how_hard_and_how_telling_a_question_is(
     page = written(course, record)[".html"].decode("utf-8")
     table_of = re.findall(r"<tr><td>(\w+)</td>(.*?)</tr>", page, re.DOTALL)
     found = {name: re.findall(r">([^<\s]+)</td>", cells) for name, cells in table_of}
-    points = np.array([(0, 2, 4), (2, 1, 0), (0, 1.5, 3)] * 4).reshape(4, 3, 3)[0]
-    of = {name: points[i] for i, name in enumerate(("first", "second", "essay"))}
-    rest = {name: points.sum(axis=0) - own for name, own in of.items()}
-    for name, out_of in (("first", "4"), ("second", "2"), ("essay", "3")):
-        r = np.corrcoef(of[name], rest[name])[0, 1]
-        assert found[name] == [out_of, "4", "0", "4", "4", "50%", f"{r:.2f}"]
-    assert found["second"][-1] == "-1.00"
+    order = [i % 3 for i in range(13)]
+    of = {
+        "first": np.array([0, 2, 4]),
+        "second": np.array([2, 0, 0.5]),
+        "essay": np.array([0, 1.5, 3]),
+    }
+    of = {name: points[order] for name, points in of.items()}
+    for name, out_of in (("first", 4), ("second", 2), ("essay", 3)):
+        rest = sum(of.values()) - of[name]
+        r = np.corrcoef(of[name], rest)[0, 1]
+        mean = of[name].mean() / out_of
+        assert found[name][0] == f"{out_of}"
+        assert found[name][-2:] == [f"{mean:.0%}", f"{r:.2f}"]
+    assert found["first"][1:5] == ["5", "0", "4", "4"]
+    assert found["second"][1:5] == ["4", "4", "0", "5"]
 
 
 def test_the_page_gathers_what_was_wrong_in_the_same_way(tmp_path: Path, record: Record) -> None:
@@ -156,7 +164,7 @@ def test_the_page_gathers_what_was_wrong_in_the_same_way(tmp_path: Path, record:
         ways,
     )
     assert found[:2] == [
-        ("4", "the transpose", "one", "f(1)"),
+        ("5", "the transpose", "one", "f(1)"),
         ("4", "0.33333333333333331", "one", "f(1)"),
     ]
     assert ("2", "Timeout: 10 s", "", "") in found
@@ -184,7 +192,7 @@ def test_an_empty_course_and_points_beyond_all_are_no_error(tmp_path: Path, reco
 
 @pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium")
 def test_chromium_draws_the_pictures_inside_their_frames(tmp_path: Path, record: Record) -> None:
-    written(make_class(tmp_path, record), record)
+    course = make_class(tmp_path, record)
     outside = """() => [...document.querySelectorAll('svg')].flatMap(svg => {
       const frame = svg.getBoundingClientRect();
       return [...svg.querySelectorAll('text, rect, line')].filter(node => {
@@ -194,6 +202,7 @@ def test_chromium_draws_the_pictures_inside_their_frames(tmp_path: Path, record:
       }).map(node => node.outerHTML);
     })"""
     with chromium_page(str(find_chromium())) as page:
+        written(course, record)
         page.goto((tmp_path / "grades/p1.html").as_uri())
         assert page.evaluate(outside) == []
         assert page.locator("svg rect.bar").count() == 19
@@ -202,3 +211,9 @@ def test_chromium_draws_the_pictures_inside_their_frames(tmp_path: Path, record:
             "bars => bars.map(bar => bar.height.baseVal.value)"
         )
         assert sum(height > 0 for height in bars) == 3
+        for student in course.roster:
+            for question, points in (("first", 4), ("second", 2), ("essay", 3)):
+                record.decide("p1", Decision(student, question, points, "T", "all right"))
+        written(course, record)
+        page.reload()
+        assert page.evaluate(outside) == [], "everybody at the right edge"

@@ -129,4 +129,4 @@ def test_a_free_day_is_kept_back_only_where_nothing_is_earned(
     spent = spend(policy, term)
     for i, (days, free) in enumerate(zip(term, spent, strict=True)):
         left = policy.free_days - sum(spent[:i])
-        assert free == min(days, left) or (free == 0 and policy.share(days, left) == 0)
+        assert free == (0 if policy.share(days, left) == 0 else min(days, left))
