@@ -56,11 +56,9 @@ def _lambda(tree: ast.Module, function: Callable[..., Any]) -> ast.Lambda:
     lines = {place[0:1] + place[2:3] for place in function.__code__.co_positions() if place[2]}
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda):
-            body = {(n.lineno, n.col_offset) for n in ast.walk(node.body) if hasattr(n, "lineno")}
-            if lines & body and node.lineno == function.__code__.co_firstlineno:
-                names = tuple(argument.arg for argument in node.args.args)
-                if names == function.__code__.co_varnames[: len(names)] and lines <= {
-                    *((n.lineno, n.col_offset) for n in ast.walk(node) if hasattr(n, "lineno"))
-                }:
-                    return node
+            begins = {(n.lineno, n.col_offset) for n in ast.walk(node) if isinstance(n, ast.expr)}
+            names = tuple(argument.arg for argument in node.args.args)
+            first = node.lineno == function.__code__.co_firstlineno
+            if first and lines <= begins and names == function.__code__.co_varnames[: len(names)]:
+                return node
     raise LookupError(f"{function} is no lambda of its module")
