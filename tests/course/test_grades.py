@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def make_class(folder: Path, record: Record, n: int = 13) -> Course:
         )
         record.add_mark(submission, earned)
     roster = {f"s{i:02}": Student(f"s{i:02}") for i in range(n)}
-    return replace(make_course(folder), roster=roster)
+    return make_course(folder).model_copy(update={"roster": roster})
 
 
 def test_the_page_tells_how_hard_and_how_telling_a_question_is(
@@ -182,7 +181,7 @@ def test_hostile_text_is_text(tmp_path: Path, record: Record) -> None:
 
 
 def test_an_empty_course_and_points_beyond_all_are_no_error(tmp_path: Path, record: Record) -> None:
-    nobody = replace(make_course(tmp_path), roster={})
+    nobody = make_course(tmp_path).model_copy(update={"roster": {}})
     assert rows(written(nobody, record)["-plain.csv"]) == [COLUMNS]
     mark(record, hand_in(record, "ada"), {"first": 4, "second": 2, "essay": 3})
     record.decide("p1", Decision("ada", "essay", 300, "T", "beyond"))
