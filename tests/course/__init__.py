@@ -1,0 +1,1 @@
+"""Tests of the coursework, and answers to every exercise as students might write them."""
