@@ -113,7 +113,7 @@ def compare(mine: Any, theirs: Any) -> Difference:
         return Difference(0.0, "") if equal else Difference(float("inf"), f"{mine!r} ≠ {theirs!r}")
     try:
         a, b = _as_array(mine), _as_array(theirs)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # torch raises the last
         return Difference(float("inf"), f"not an array of numbers: {error}")
     if a.shape != b.shape:
         return Difference(float("inf"), f"shape {a.shape} ≠ shape {b.shape}")
@@ -125,7 +125,13 @@ def compare(mine: Any, theirs: Any) -> Difference:
     gap = np.where(np.isnan(gap), np.inf, gap)
     worst = np.unravel_index(int(gap.argmax()), gap.shape)
     place = f" at {tuple(int(i) for i in worst)}" if worst else ""
-    return Difference(float(gap[worst]), f"{a[worst]:.6g} ≠ {b[worst]:.6g}{place}")
+    return Difference(float(gap[worst]), _unequal(float(a[worst]), float(b[worst])) + place)
+
+
+def _unequal(a: float, b: float) -> str:
+    """Write two numbers with as many digits as it takes to see that they differ."""
+    short = f"{a:.6g}", f"{b:.6g}"
+    return " ≠ ".join(short) if short[0] != short[1] else f"{a!r} ≠ {b!r}"
 
 
 def _is_plain(value: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from labkit.checks import GRADING_SEED, VISIBLE_SEED, Exercise
 
@@ -140,6 +141,39 @@ def test_whatever_a_learner_returns_is_a_wrong_answer_and_never_a_crash(strange:
     )
     assert exercise.passes(lambda: {"a": 0.5}, VISIBLE_SEED)
     assert not exercise.passes(lambda: strange, VISIBLE_SEED)
+
+
+def exercise_that_gives(value: Any) -> Exercise:
+    return Exercise(
+        name="my_value",
+        points=1,
+        reference=lambda: value,
+        cases=lambda random: iter([()]),
+        wrong=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("expected", "got"),
+    [
+        (["a", "b"], ("a", "b")),
+        ([0.5, 1.0], (np.float64(0.5), 1)),
+        (0.5, torch.tensor(0.5)),
+        (np.ones((2, 2)), [torch.ones(2), (1, 1)]),
+        (np.array([True, False]), [True, np.bool_(False)]),
+        (np.eye(2, dtype=bool), torch.eye(2, dtype=torch.bool)),
+        (np.eye(2, dtype=bool), [torch.eye(2, dtype=torch.bool)[i] for i in range(2)]),
+    ],
+)
+def test_what_a_right_answer_is_kept_in_does_not_matter(expected: Any, got: Any) -> None:
+    assert exercise_that_gives(expected).report(lambda: got, VISIBLE_SEED).passed
+
+
+@pytest.mark.parametrize("got", [np.eye(2), np.eye(2, dtype=int), [[1, 0], [0, 1]], torch.eye(2)])
+def test_numbers_are_no_mask(got: Any) -> None:
+    report = exercise_that_gives(np.eye(2, dtype=bool)).report(lambda: got, VISIBLE_SEED)
+    assert not report.passed
+    assert "as numbers" in report.text
 
 
 def test_the_tolerance_is_the_largest_difference_that_passes() -> None:

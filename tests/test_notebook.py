@@ -169,9 +169,15 @@ def test_a_value_equals_itself_exactly(value: Any, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "same: exactly\n"
 
 
+def test_numbers_that_hardly_differ_are_written_until_they_do() -> None:
+    assert compare([0.5 + 2**-20], [0.5]).where == "0.500001 ≠ 0.5 at (0,)"
+    assert compare([0.5 + 2**-53], [0.5]).where == "0.5000000000000001 ≠ 0.5 at (0,)"
+
+
 def test_something_that_holds_no_numbers_is_never_the_same() -> None:
     assert not compare(object(), object()).within(1e300)
     assert not compare([[1], [2, 3]], [1, 2]).within(1e300)
+    assert not compare([torch.ones(1, requires_grad=True)], [1]).within(1e300)
 
 
 @given(FINITE, FINITE)

@@ -22,6 +22,10 @@ Judge = Callable[[tuple[Any, ...], Any], "Mark"]
 
 VISIBLE_SEED = 0
 GRADING_SEED = 1
+NOT_BOOLEAN = (
+    "the right places, but as numbers: expected true and false, with which ~ and [] do what is "
+    "meant. Is the `dtype` bool?"
+)
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,12 @@ class Exercise:
         expected = self.reference(*self.arguments(case))
         if got is None and expected is not None:
             return Mark(0, "returned None: is there a `return`?")
+        if isinstance(got, tuple) and isinstance(expected, list):
+            got = list(got)  # of texts, compare would tell them apart
         difference = compare(got, expected)
         if difference.within(self.tolerance):
-            return Mark(1)
+            numbers = _is_mask(expected) and not _is_mask(got)
+            return Mark(0, NOT_BOOLEAN) if numbers else Mark(1)
         called = f"{self.name}({', '.join(map(_brief, self.arguments(case)))})"
         return Mark(0, f"not yet. In {called}, yours ≠ ours: {difference.where}.")
 
@@ -142,6 +149,12 @@ class Exercise:
             given = _brief(self.arguments(case))
             return Mark(0, f"{type(error).__name__}: {error}, in a call with {given}.")
         return self.mark(case, got)
+
+
+def _is_mask(value: Any) -> bool:
+    """Tell whether something is an array or a tensor of truth values, or lists that make one."""
+    array = value if hasattr(value, "dtype") else np.asarray(value)
+    return array.ndim > 0 and "bool" in str(array.dtype)
 
 
 def _brief(value: Any) -> str:

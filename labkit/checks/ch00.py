@@ -42,5 +42,5 @@ mean_bits = Exercise(
     reference=_mean_bits,
     cases=_cases,
     wrong=(_in_nats, _summed, _without_sign, _mean_first),
-    tolerance=1e-9,
+    tolerance=1e-5,  # room for an answer in 32 bits
 )

@@ -33,6 +33,7 @@ pair_counts = Exercise(
         lambda ids, vocab_size: _pair_counts(ids, max(ids) + 1),
         lambda ids, vocab_size: np.minimum(_pair_counts(ids, vocab_size), 1),
     ),
+    withheld=("labkit.ngram.count_ngrams",),
 )
 
 
@@ -51,7 +52,7 @@ bits_per_char = Exercise(
     points=2,
     reference=_bits_per_char,
     cases=_log_probs,
-    tolerance=1e-9,
+    tolerance=1e-5,  # room for an answer in 32 bits
     wrong=(
         lambda log_probs, n_chars: -np.sum(log_probs) / n_chars,
         lambda log_probs, n_chars: -np.mean(log_probs) / np.log(2),
@@ -62,10 +63,11 @@ bits_per_char = Exercise(
 
 
 def _count_matrices(rng: np.random.Generator) -> Iterator[tuple[Array, float]]:
-    for size in (2, 3, 5, 8):
+    for size, k in zip((2, 3, 5, 8), rng.permutation([0.01, 0.25, 0.5, 1]), strict=True):
         counts = rng.integers(0, 6, (size, size)) * rng.integers(0, 2, (size, size))
         counts[0], counts[1, 0] = 0, 3
-        yield counts.astype(float), float(rng.choice([0.01, 0.25, 0.5, 1]))
+        counts[:, 4:5] = 0  # a token that never came second
+        yield counts.astype(float), float(k)
 
 
 def _add_k(counts: Array, k: float) -> Array:
@@ -77,23 +79,30 @@ add_k = Exercise(
     points=3,
     reference=_add_k,
     cases=_count_matrices,
-    tolerance=1e-9,
+    tolerance=1e-5,
     wrong=(
         lambda counts, k: (counts + k) / (counts.sum(axis=1, keepdims=True) + k),
         lambda counts, k: (counts + k) / (counts.sum(axis=0, keepdims=True) + k * len(counts)),
         lambda counts, k: (counts + 1) / (counts.sum(axis=1, keepdims=True) + len(counts)),
         lambda counts, k: np.where(counts > 0, counts, k) / (counts.sum(axis=1)[:, None] + k),
+        lambda counts, k: (counts + k) / (counts.sum(1)[:, None] + k * counts.any(axis=0).sum()),
     ),
+    withheld=("labkit.ngram.add_k",),
 )
 
 
 def _copies(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+    """Runs at every end, of a sample and of a text, and one that overlaps another."""
     yield "", "abc"
+    yield "abcde", "abc bcde"
     for length in (5, 30, 200):
         text = "".join(rng.choice(list("abc"), length))
         start = int(rng.integers(0, length // 2))
         yield "d" + text[start : start + 4] + "dc", text
         yield "".join(rng.choice(list("abcd"), 25)), text
+    text = "".join(rng.choice(list("abcdefghijklmno"), 60))
+    yield from ((text[20:45], text), (text[:9] + "!", text), ("!a!" + text[-9:], text))
+    yield f"!a{text}a!", text
 
 
 def _longest_copy(sample: str, text: str) -> int:
@@ -104,6 +113,17 @@ def _longest_copy(sample: str, text: str) -> int:
     return longest
 
 
+def _one_after_the_other(sample: str, text: str) -> int:
+    """Begin a run only where the one before has ended."""
+    longest = start = 0
+    while start < len(sample):
+        length = 0
+        while start + length < len(sample) and sample[start : start + length + 1] in text:
+            length += 1
+        longest, start = max(longest, length), start + max(length, 1)
+    return longest
+
+
 longest_copy = Exercise(
     name="my_longest_copy",
     points=3,
@@ -111,7 +131,12 @@ longest_copy = Exercise(
     cases=_copies,
     wrong=(
         lambda sample, text: sum(letter in text for letter in sample),
-        lambda sample, text: max((n for n in range(26) if sample[:n] in text), default=0),
+        lambda sample, text: max((n for n in range(99) if sample[:n] in text), default=0),
+        lambda sample, text: _longest_copy(sample[1:], text),
+        lambda sample, text: _longest_copy(sample[:-1], text),
+        lambda sample, text: _longest_copy(sample, text[1:]),
+        lambda sample, text: _longest_copy(sample, text[:-1]),
+        _one_after_the_other,
         lambda sample, text: _longest_copy(sample, text) + 1,
         lambda sample, text: _longest_copy(sample[::-1], text),
     ),
@@ -160,6 +185,7 @@ kneser_ney = Exercise(
     points=5,
     reference=_kneser_ney,
     cases=_discounted,
-    tolerance=1e-9,
+    tolerance=1e-5,
     wrong=(_with_frequencies, _without_rest, _undiscounted),
+    withheld=("labkit.ngram.kneser_ney",),
 )

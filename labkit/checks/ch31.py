@@ -9,13 +9,19 @@ from labkit.checks import Exercise
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+ATTENDING = tuple(
+    f"labkit.functional.{name}" for name in ("attention_weights", "attend", "attend_fused")
+)
+"""labkit's ways to the weights of a look and to what it returns."""
 
 
 def _scores(rng: np.random.Generator) -> Iterator[tuple[Array]]:
     yield (np.array([1.0, 2.0, 0.0]),)
     yield (rng.normal(size=5) + 1_000,)
     yield (rng.normal(size=(3, 4)),)
-    yield (rng.normal(size=(4, 3)) * 300,)
+    far = rng.normal(size=(4, 3)) * 300
+    far[0], far[1] = rng.permutation([-1_000, 0, 1_000]), far[1] - 2_000
+    yield (far,)
 
 
 def _softmax(scores: Array) -> Array:
@@ -27,6 +33,20 @@ def _overflowing(scores: Array) -> Array:
     """Raise e to the scores as they are."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True))
+
+
+def _largest_of_all(scores: Array) -> Array:
+    """Subtract one number from all rows, below which a row may vanish."""
+    raised = np.exp(scores - scores.max())
+    with np.errstate(invalid="ignore"):
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def _mean_taken(scores: Array) -> Array:
+    """Subtract the mean, above which much may stand."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        raised = np.exp(scores - scores.mean(axis=-1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
 def _over_all(scores: Array) -> Array:
@@ -45,13 +65,16 @@ softmax = Exercise(
     points=3,
     reference=_softmax,
     cases=_scores,
-    tolerance=1e-9,
+    tolerance=1e-4,
     wrong=(
         _overflowing,
+        _largest_of_all,
+        _mean_taken,
         _over_all,
         _plain_shares,
         lambda scores: _softmax(scores.T).T if scores.ndim == 2 else _softmax(scores)[::-1],
     ),
+    withheld=("labkit.functional.softmax", *ATTENDING),
 )
 
 
@@ -71,13 +94,14 @@ look_up = Exercise(
     points=3,
     reference=_look_up,
     cases=_lookups,
-    tolerance=1e-9,
+    tolerance=1e-4,
     wrong=(
         lambda query, keys, values: _softmax(keys @ query) @ values,
         lambda query, keys, values: _softmax(keys @ query / len(query)) @ values,
         lambda query, keys, values: values[np.argmax(keys @ query)],
         lambda query, keys, values: _softmax(keys @ query / np.sqrt(len(query)))[:, None] * values,
     ),
+    withheld=ATTENDING,
 )
 
 
@@ -99,8 +123,10 @@ causal_mask = Exercise(
         lambda n_tokens: _causal_mask(n_tokens).T,
         lambda n_tokens: np.tri(n_tokens, k=-1, dtype=bool),
         lambda n_tokens: ~_causal_mask(n_tokens),
+        lambda n_tokens: 1.0 * _causal_mask(n_tokens),  # with which ~ and [] do something else
         lambda n_tokens: np.where(_causal_mask(n_tokens), 0.0, -np.inf),
     ),
+    withheld=("labkit.functional.causal_mask",),
 )
 
 
@@ -109,6 +135,8 @@ def _masked(rng: np.random.Generator) -> Iterator[tuple[Array, Array, Array, Mas
         q, k, v = (rng.normal(size=(n, width)) for n in (n_queries, n_keys, n_keys))
         mask = rng.random((n_queries, n_keys)) < 0.6
         mask[:, 0] = True
+        if n_queries == 7:  # the only key that the first query may see fits very badly
+            q[0], mask[0, 1:] = -400 * k[0] / (k[0] @ k[0]), False
         yield q, 3 * k, v, mask
 
 
@@ -123,10 +151,10 @@ def _masked_late(queries: Array, keys: Array, values: Array, mask: Mask) -> Arra
     return np.asarray(np.where(mask, weights, 0) @ values)
 
 
-def _masked_with_zero(queries: Array, keys: Array, values: Array, mask: Mask) -> Array:
-    """Set forbidden scores to zero, which still gets a weight."""
+def _masked_with(queries: Array, keys: Array, values: Array, mask: Mask, score: float = 0) -> Array:
+    """Set forbidden scores to a number that still gets a weight, such as zero."""
     scores = queries @ keys.T / np.sqrt(queries.shape[-1])
-    return np.asarray(_softmax(np.where(mask, scores, 0)) @ values)
+    return np.asarray(_softmax(np.where(mask, scores, score)) @ values)
 
 
 attend = Exercise(
@@ -134,13 +162,15 @@ attend = Exercise(
     points=4,
     reference=_attend,
     cases=_masked,
-    tolerance=1e-9,
+    tolerance=1e-4,
     wrong=(
         _masked_late,
-        _masked_with_zero,
+        _masked_with,
         lambda queries, keys, values, mask: _attend(queries, keys, values, np.ones_like(mask)),
+        lambda queries, keys, values, mask: _masked_with(queries, keys, values, mask, -100),
         lambda queries, keys, values, mask: _attend(queries, keys * 2, values, mask),
     ),
+    withheld=ATTENDING,
 )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,18 +45,24 @@ tokens_read = Exercise(
         lambda n_prompt, n_new, context: sum(range(n_prompt, n_prompt + n_new)),
         _one_token_forgotten,
     ),
+    withheld=("labkit.generation.Reading.next_logits",),
 )
+
+
+def _tensor(numbers: Any) -> Tensor:
+    """32 bits, as in the chapter, where an answer may put them into its own `torch.zeros`."""
+    return torch.tensor(numbers, dtype=torch.float32)
 
 
 def _beams(rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Five beams, without ties: in the first three, one text has the best next texts alone."""
     for kept, vocab, width in ((1, 5, 3), (2, 3, 2), (4, 6, 5)):
-        log_probs = torch.tensor(rng.normal(0, 0.5, (kept, vocab))).log_softmax(dim=1)
+        log_probs = _tensor(rng.normal(0, 0.5, (kept, vocab))).log_softmax(dim=1)
         # The last of the kept texts is the best, and so good that all the next ones come from it.
-        totals = torch.tensor([*sorted(rng.normal(-9, 1, kept)[:-1]), -1.0])
+        totals = _tensor([*sorted(rng.normal(-9, 1, kept)[:-1]), -1.0])
         yield totals, log_probs, min(width, vocab)
-    log_probs = torch.tensor(rng.normal(0, 0.5, (3, 4))).log_softmax(dim=1)
-    yield torch.tensor(rng.normal(-3, 0.1, 3)), log_probs, 5  # more than one text has next ones
+    log_probs = _tensor(rng.normal(0, 0.5, (3, 4))).log_softmax(dim=1)
+    yield _tensor(rng.normal(-3, 0.1, 3)), log_probs, 5  # more than one text has next ones
     yield torch.tensor([-1.0, -1.1]), torch.tensor([[0.6, 0.4], [0.9, 0.1]]).log(), 2
 
 
@@ -89,14 +96,15 @@ beam_step = Exercise(
         lambda totals, log_probs, width: _beam_step(totals, log_probs, width)[::-1],
         lambda totals, log_probs, width: _beam_step(totals, log_probs.exp(), width),
     ),
+    withheld=("labkit.generation.beam_search", "labkit.generation._best_pairs"),
 )
 
 
 def _distributions(rng: np.random.Generator) -> Iterator[tuple[Tensor, float]]:
-    yield torch.tensor([0.2, 0.5, 0.1, 0.2]), 0.5
+    yield torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.5  # reached exactly, and exact in binary
     yield torch.tensor([0.2, 0.5, 0.1, 0.2]), 0.6  # two are equal at the border, one is kept
     for vocab, p in ((4, 0.3), (6, 0.6), (9, 0.9), (20, 0.8)):
-        yield torch.tensor(rng.dirichlet([0.7] * vocab)), p
+        yield _tensor(rng.dirichlet([0.7] * vocab)), p
 
 
 def _top_p(probs: Tensor, p: float) -> Tensor:
@@ -132,14 +140,16 @@ top_p = Exercise(
         _with_all_equals,
         lambda probs, p: _top_p(probs.flip(0), p).flip(0),  # of equal ones the last
         lambda probs, p: _top_p(probs, min(1.0, p + float(probs.max()))),
+        lambda probs, p: _top_p(probs, p + 1e-6),  # one more where p is reached exactly
     ),
+    withheld=("labkit.generation.keep_top_p",),
 )
 
 
 def _rows(rng: np.random.Generator) -> Iterator[tuple[Tensor, float]]:
     yield torch.tensor([[0.1, 0.6, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]]).log(), 0.5
     for vocab, share in ((5, 0.5), (9, 0.2), (30, 0.1)):
-        yield torch.tensor(rng.normal(0, 1.5, (3, vocab))), share
+        yield _tensor(rng.normal(0, 1.5, (3, vocab))), share
 
 
 def _min_p(logits: Tensor, share: float) -> Tensor:
@@ -163,4 +173,5 @@ min_p = Exercise(
             logits < logits.max(dim=1, keepdim=True).values - share, -math.inf
         ),
     ),
+    withheld=("labkit.generation.keep_min_p",),
 )

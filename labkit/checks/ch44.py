@@ -61,13 +61,13 @@ updates_until = Exercise(
         lambda steps, losses, target: float(np.interp(target, losses[::-1], steps[::-1])),
         lambda steps, losses, target: min(_updates_until(steps, losses, target), steps[-1]),
     ),
-    tolerance=1e-9,
+    tolerance=1e-3,
 )
 
 
 def _vectors(rng: np.random.Generator) -> Iterator[tuple[Tensor]]:
-    for shape in ((4,), (3, 5), (2, 3, 8)):
-        yield (torch.tensor(rng.normal(1, 3, shape)),)
+    for shape, size in (((4,), 1.0), ((3, 5), 1e-3), ((2, 3, 8), 1.0)):
+        yield (torch.tensor(size * rng.normal(1, 3, shape)),)
 
 
 rms_norm = Exercise(
@@ -80,8 +80,10 @@ rms_norm = Exercise(
         lambda x: x / x.std(dim=-1, correction=0, keepdim=True),
         lambda x: x / x.norm(dim=-1, keepdim=True),
         lambda x: x / x.square().mean(dim=-1, keepdim=True),
+        lambda x: x / (x.square().mean(dim=-1, keepdim=True) + 1e-6).sqrt(),
     ),
     tolerance=1e-4,
+    withheld=("labkit.functional.rms_norm",),
 )
 
 
@@ -122,6 +124,7 @@ rows = Exercise(
         lambda ids, n, base, rows: _rows(ids, n, base, rows)[n - 1 :],
         lambda ids, n, base, rows: _rows(ids, n - 1, base, rows),
     ),
+    withheld=("labkit.gpt.NgramVectors.forward",),
 )
 
 
