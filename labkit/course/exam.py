@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import symtable
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from labkit.course import CourseError
 from labkit.course.settings import Assignment, Course
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+IMPORT = ast.Import | ast.ImportFrom
 LARGEST_NOTEBOOK = 20_000_000
 """Bytes; a submission above this is refused unread."""
 
@@ -102,9 +104,12 @@ def find_checks(course: Course, assignment: Assignment, notebook: Path) -> Modul
         raise CourseError(f"there are no exercises for {notebook.name}: {error}") from error
 
 
-def read_exam(course: Course, assignment: Assignment) -> Exam:
-    """Read what an assignment asks; raise CourseError where a question has no exercise."""
-    path = find_notebook(course, assignment)
+def read_exam(course: Course, assignment: Assignment, notebook: Path | None = None) -> Exam:
+    """Read what an assignment asks, from `notebook` if it is given.
+
+    Raises CourseError where a question has no exercise.
+    """
+    path = notebook or find_notebook(course, assignment)
     checks = find_checks(course, assignment, path)
     content = path.read_bytes()
     cells = tuple(map(_read_cell, json.loads(content)["cells"]))
@@ -137,7 +142,10 @@ def _questions(
         if cell.is_answer and cell.kind == "markdown":
             yield Question(cell.grade_id, cell.points, index)
         elif cell.is_answer:
-            mine = [exercises[name] for name in defined(cell.source) if name in exercises]
+            # The test below names the function too, should a student's cell not be Python.
+            below = cells[index + 1].source if index + 1 < len(cells) else ""
+            names = defined(cell.source) or used(below)
+            mine = [exercises[name] for name in names if name in exercises]
             if len(mine) != 1:
                 raise CourseError(
                     f"{where}: the answer {cell.grade_id!r} defines {len(mine)} functions that "
@@ -163,7 +171,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
         return
-    if isinstance(node, ast.Import | ast.ImportFrom):
+    if isinstance(node, IMPORT):
         yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         yield node.id
@@ -173,12 +181,28 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def used(source: str) -> set[str]:
-    """Return every name that a cell reads, however deep."""
+    """Return the names that a cell reads from outside its functions, however deep it reads them.
+
+    >>> sorted(used("def f(x):\\n    return [np.sum(x) for y in x]"))
+    ['np']
+    """
     try:
-        nodes = ast.walk(ast.parse(source))
-        return {node.id for node in nodes if isinstance(node, ast.Name)}
+        tables = [symtable.symtable(source, "cell", "exec")]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
+    names: set[str] = set()
+    for table in tables:
+        tables += table.get_children()
+        read = [symbol for symbol in table.get_symbols() if symbol.is_referenced()]
+        outside = table.get_type() == "module"
+        names |= {symbol.get_name() for symbol in read if outside or symbol.is_global()}
+    return names
+
+
+def imports(source: str) -> str:
+    """Return the imports of a cell alone."""
+    body = ast.parse(source).body if defined(source) else []
+    return "\n".join(ast.unparse(node) for node in body if isinstance(node, IMPORT))
 
 
 def answers(exam: Exam, content: bytes) -> dict[str, str]:
@@ -245,7 +269,8 @@ def program(
 
     These are the cells of the teacher's notebook that bind a name which the answer reads, those
     that these need in turn, and the earlier answers among them: the student's own, and after it the
-    teacher's where the student's was `wrong`, so that one mistake costs one question.
+    teacher's where the student's was `wrong`, so that one mistake costs one question. A cell that
+    is needed for its imports alone gives only these.
     """
     answer = plain(given[question.id])
     chosen, needed = [answer], used(answer)
@@ -258,7 +283,9 @@ def program(
         if index in by_cell:
             earlier = by_cell[index].id
             sources = [plain(given[earlier])] + ([cell.source] if earlier in wrong else [])
-        if any(needed & set(defined(source)) for source in [*sources, cell.source]):
+        if bound := needed & set().union(*map(defined, [*sources, cell.source])):
+            brought = imports(cell.source)
+            sources = [brought] if bound <= set(defined(brought)) else sources
             chosen = [*sources, *chosen]
             needed |= set().union(*map(used, sources))
     return chosen
