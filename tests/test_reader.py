@@ -287,6 +287,27 @@ def test_chapters_do_not_disturb_each_other(desk: Desk) -> None:
     assert [c.action for c in changes] == [Action.KEPT, Action.BESIDE]
 
 
+def test_problem_sets_come_along_in_a_folder_of_their_own(desk: Desk) -> None:
+    (desk.sources / "assignments").mkdir()
+    for path in (desk.sources / "assignments" / "ps1.ipynb", desk.sources / "assignments" / NAME):
+        path.write_text(chapter("# Problems"), encoding="utf-8")
+    changes = make_reader_edition(desk.sources, desk.work)
+    assert [change.action for change in changes] == [Action.ADDED] * 3
+    assert [change.path.relative_to(desk.work).as_posix() for change in changes] == [
+        *(NAME, f"assignments/{NAME}", "assignments/ps1.ipynb")
+    ]
+    # A chapter and a problem set of one name are two notebooks.
+    desk.publish(title="# Second")
+    mine = desk.edit(f"assignments/{NAME}", **RAN)
+    changes = make_reader_edition(desk.sources, desk.work)
+    assert [change.action for change in changes] == [Action.RENEWED, Action.KEPT, Action.KEPT]
+    assert desk.text(f"assignments/{NAME}") == mine
+    (desk.sources / "assignments" / NAME).write_text(chapter("# New"), encoding="utf-8")
+    beside = make_reader_edition(desk.sources, desk.work)[1]
+    assert beside.action is Action.BESIDE
+    assert beside.path == desk.work / "assignments" / "12_ngrams.update.ipynb"
+
+
 def test_no_chapters_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(ReaderError, match=r"no chapters in .*nowhere"):
         make_reader_edition(tmp_path / "nowhere", tmp_path / "work")
@@ -332,7 +353,7 @@ def test_the_digest_tells_cells_apart(mine: list[str], theirs: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), ids=lambda p: p.name
+    "path", sorted((Path(__file__).parents[1] / "notebooks").rglob("*.ipynb")), ids=lambda p: p.name
 )
 def test_real_chapters_keep_their_secrets(path: Path) -> None:
     edition = build_edition(path.name, path.read_bytes())

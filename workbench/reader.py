@@ -1,4 +1,4 @@
-"""The reader's edition: the chapters with stubs for solutions, made from `notebooks/` into `work/`.
+"""The reader's edition: chapters and problem sets with stubs for solutions, made into `work/`.
 
 nbgrader takes out solutions and hidden tests; outputs and execution counts go too. A manifest
 remembers every edition that was written, so a chapter that the reader changed or ran is recognised
@@ -8,7 +8,6 @@ and never overwritten: its new edition lands beside it.
 import hashlib
 import itertools
 import json
-import logging
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -76,10 +75,11 @@ class Copy:
 def make_reader_edition(sources: Path, work: Path) -> list[Change]:
     """Bring the folder `work` up to date with the chapters in `sources`; return what was done.
 
-    Raises ReaderError if there are no chapters, or one is not a valid notebook. Nothing that the
-    reader changed is ever overwritten, and nothing is written where a chapter has not changed.
+    Problem sets in the folder `assignments` come along as chapters do. Raises ReaderError if there
+    are no chapters, or one is not a valid notebook. Nothing that the reader changed is ever
+    overwritten, and nothing is written where a chapter has not changed.
     """
-    chapters = sorted(sources.glob("*.ipynb"))
+    chapters = [*sorted(sources.glob("*.ipynb")), *sorted(sources.glob("assignments/*.ipynb"))]
     if not chapters:
         raise ReaderError(
             f"There are no chapters in {sources}: run this from a clone of the whole repository."
@@ -87,10 +87,11 @@ def make_reader_edition(sources: Path, work: Path) -> list[Change]:
     memories = read_manifest(work / MANIFEST)
     changes = []
     for path in chapters:
-        before = memories.get(path.name, Memory())
-        memories[path.name], change = renew(path, work / path.name, before)
+        name = path.relative_to(sources).as_posix()
+        before = memories.get(name, Memory())
+        memories[name], change = renew(path, work / name, before)
         changes.append(change)
-        if memories[path.name] != before:
+        if memories[name] != before:
             write_manifest(work / MANIFEST, memories)
     return changes
 
@@ -165,21 +166,14 @@ def build_edition(name: str, content: bytes) -> str:
     or its solution and test markers do not pair.
     """
     import nbformat
-    from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
-    log = logging.getLogger(__name__)
-    log.addHandler(logging.NullHandler())  # what nbgrader would print, the error says
+    from labkit.course import CourseError
+    from labkit.course.release import without_solutions
+
     try:
-        text = content.decode("utf-8")
-        if examine(text).cells is None:
-            raise ValueError("it is not a notebook")
-        nbformat.validate(json.loads(text))
-        notebook = nbformat.reads(text, as_version=4)
-        for preprocessor in (ClearSolutions(log=log), ClearHiddenTests(log=log)):
-            notebook, _ = preprocessor.preprocess(notebook, {})
-    except (ValueError, RuntimeError, nbformat.ValidationError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".;")
-        raise ReaderError(f"{name} cannot be turned into a reader's edition: {reason}.") from error
+        notebook = without_solutions(name, content)
+    except CourseError as error:
+        raise ReaderError(f"{error}.") from error
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.update(outputs=[], execution_count=None)

@@ -106,9 +106,12 @@ def find_checks(course: Course, assignment: Assignment, notebook: Path) -> Modul
         raise CourseError(f"there are no exercises for {notebook.name}: {error}") from error
 
 
-def read_exam(course: Course, assignment: Assignment) -> Exam:
-    """Read what an assignment asks; raise CourseError where a question has no exercise."""
-    path = find_notebook(course, assignment)
+def read_exam(course: Course, assignment: Assignment, notebook: Path | None = None) -> Exam:
+    """Read what an assignment asks, from `notebook` if it is given.
+
+    Raises CourseError where a question has no exercise.
+    """
+    path = notebook or find_notebook(course, assignment)
     checks = find_checks(course, assignment, path)
     content = path.read_bytes()
     cells = tuple(map(_read_cell, json.loads(content)["cells"]))
@@ -141,7 +144,10 @@ def _questions(
         if cell.is_answer and cell.kind == "markdown":
             yield Question(cell.grade_id, cell.points, index)
         elif cell.is_answer:
-            mine = [exercises[name] for name in defined(cell.source) if name in exercises]
+            # The test below names the function too, should a student's cell not be Python.
+            below = cells[index + 1].source if index + 1 < len(cells) else ""
+            names = defined(cell.source) or used(below)
+            mine = [exercises[name] for name in names if name in exercises]
             if len(mine) != 1:
                 raise CourseError(
                     f"{where}: the answer {cell.grade_id!r} defines {len(mine)} functions that "
@@ -167,7 +173,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
         return
-    if isinstance(node, ast.Import | ast.ImportFrom):
+    if isinstance(node, IMPORT):
         yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         yield node.id
@@ -273,7 +279,7 @@ def program(
         if index in by_cell:
             earlier = by_cell[index].id
             sources = [plain(given[earlier])] + ([cell.source] if earlier in wrong else [])
-        if any(needed & set(defined(source)) for source in [*sources, cell.source]):
+        if any(needed & {*defined(source)} for source in [*sources, cell.source]):
             chosen = [*sources, *chosen]
             needed |= set().union(*map(used, sources)) - {CHECKS}
     return chosen
