@@ -91,7 +91,7 @@ def _showing_values(cells: Sequence[Mapping[str, Any]]) -> Iterator[int]:
         if cell["metadata"].get("nbgrader", {}).get("solution"):
             hidden = [text for secret, text in cut(source, True) if secret and text[:1].strip()]
             names |= {*defined("".join(hidden)), *re.findall(r"(?m)^def (\w+)\(\)", source)}
-        if names & used(source):
+        if names & {*used(source), *defined(source)}:
             names |= set(defined(source))
             yield number
         names -= set(re.findall(r"(?m)^(?:import|from) .*?(\w+)$", source))

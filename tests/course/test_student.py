@@ -208,7 +208,7 @@ def test_a_chapter_of_the_course_is_checked_by_its_own_exercises(tmp_path: Path)
     path.write_bytes(chapter.read_bytes())
     (found,) = check(path)
     assert (found.question, found.state) == ("mean-bits", "right")
-    assert str(found) == "mean-bits: within 1e-09 of ours in all 6 cases."
+    assert str(found) == "mean-bits: within 1e-05 of ours in all 6 cases."
 
 
 @pytest.mark.parametrize("place", ["ps9.ipynb", "work/ps9.ipynb", "work/assignments/ps9.ipynb"])
@@ -319,4 +319,4 @@ def test_names_from_outside_bring_their_cells_in_order() -> None:
 def test_a_cell_that_is_needed_for_an_import_is_not_run() -> None:
     answer_source = "def my_f(x):\n    return math.log(x)"
     cell = "import math\nfrom labkit import viz\n\ntrain(model)"
-    assert program(answer_source, cell) == ["import math\nfrom labkit import viz", answer_source]
+    assert program(answer_source, cell) == ["import math", answer_source]
