@@ -255,8 +255,8 @@ def export(run: Path, out: Path) -> int:
 
 def course(arguments: Sequence[str]) -> int:
     """Run one of the commands of coursework and print what it says."""
+    from classroom.command import run
     from labkit.course import CourseError
-    from labkit.course.command import run
 
     try:
         for said in run(arguments):

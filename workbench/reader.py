@@ -167,8 +167,8 @@ def build_edition(name: str, content: bytes) -> str:
     """
     import nbformat
 
+    from classroom.release import without_solutions
     from labkit.course import CourseError
-    from labkit.course.release import without_solutions
 
     try:
         notebook = without_solutions(name, content)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.contract.reading import ROOT, Definition
 
-PACKAGES = ("labkit", "tinyworld", "viewers", "workbench")
+PACKAGES = ("classroom", "labkit", "tinyworld", "viewers", "workbench")
 BUILT = re.compile(r"Built\s+in\s+notebook\s+(\d\d)\.")
 BUILT_IN_CHAPTERS = ("functional", "ngram", "tokenizers", "gpt")
 SMALLEST_COPY = 15

@@ -48,6 +48,8 @@ BAD: list[tuple[Callable[[Library], list[str]], Library]] = [
     (rules.modules_are_small, {f"labkit.m{i}": "x = 1\n" * 300 for i in range(20)}),
     (rules.modules_are_small, {"workbench.machine": "x = 1\n" * 351}),
     (rules.modules_are_small, {f"workbench.m{i}": "x = 1\n" * 250 for i in range(4)}),
+    (rules.modules_are_small, {f"labkit.course.m{i}": "x = 1\n" * 300 for i in range(6)}),
+    (rules.modules_are_small, {f"classroom.m{i}": "x = 1\n" * 300 for i in range(6)}),
     (rules.functions_are_short, {"labkit.ngram": "def f():\n" + "    x = 1\n" * 40}),
     (rules.functions_are_short, {"workbench.lab": "def f():\n" + "    x = 1\n" * 40}),
     (rules.quiet_and_safe, {"labkit.ngram": "print(1)"}),

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classroom.feedback import write_feedback
+from classroom.pages import LONGEST, shown
 from labkit.chromium import find_chromium
-from labkit.course.feedback import write_feedback
-from labkit.course.pages import LONGEST, shown
 from labkit.course.record import Decision, QuestionMark, Record
 from tests.browser.lab import chromium_page
 from tests.course.term import SECRET, hand_in, make_course, make_exam, mark
@@ -184,7 +184,7 @@ LINES = st.text(alphabet="`", max_size=6) | st.text(alphabet="`~ #<a\r\x85\u2028
 
 @given(st.lists(LINES, max_size=6).map("\n".join))
 def test_no_text_gets_out_of_its_fence(text: str) -> None:
-    from labkit.course.feedback import _fenced
+    from classroom.feedback import _fenced
 
     assert outside_fences(_fenced(shown(text))) == ""
 

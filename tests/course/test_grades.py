@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classroom.grades import table, write_grades
 from labkit.chromium import find_chromium
-from labkit.course.grades import table, write_grades
 from labkit.course.record import Decision, QuestionMark, Record
 from labkit.course.settings import Course, Student
 from tests.browser.lab import chromium_page

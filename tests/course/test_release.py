@@ -17,8 +17,8 @@ from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader.preprocessors import CheckCellMetadata
 from nbgrader.utils import compute_checksum
 
+from classroom.release import leaks, release, student_version
 from labkit.course import CourseError
-from labkit.course.release import leaks, release, student_version
 from labkit.course.settings import Assignment, Course
 from tests.course.samples import (
     ANSWER,
@@ -136,7 +136,7 @@ def test_the_same_notebook_always_gives_the_same_bytes() -> None:
     del without_ids["cells"][0]["id"]
     without_ids["cells"][1]["id"] = without_ids["cells"][2]["id"]
     script = (
-        "import sys; from labkit.course.release import student_version as make;"
+        "import sys; from classroom.release import student_version as make;"
         "sys.stdout.buffer.write(make('x', sys.stdin.buffer.read()))"
     )
     for content in (TEACHERS, json.dumps(without_ids).encode()):

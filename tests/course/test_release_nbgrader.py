@@ -13,7 +13,7 @@ from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.validator import Validator
 
-from labkit.course.release import student_version
+from classroom.release import student_version
 from tests.course.samples import ANSWER, ESSAY, cells_of, notebook, teachers
 
 RELEASED = student_version("ps9.ipynb", notebook(*teachers()))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classroom.results import Result, results, spend
 from labkit.course.record import Decision, Record
-from labkit.course.results import Result, results, spend
 from labkit.course.settings import Course, LatePolicy
 from tests.course.term import hand_in, make_course, make_exam, mark
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from classroom.similar import similar_pairs
 from labkit.course.exam import Exam, read_exam
 from labkit.course.settings import Assignment, Course
-from labkit.course.similar import similar_pairs
 from tests.course.independent import ANSWERS
 
 INDEPENDENT = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from classroom.release import student_version
+from classroom.student import check, find_paper, find_work, read_paper, submit
 from labkit.course import CourseError, exam
-from labkit.course.release import student_version
-from labkit.course.student import check, find_paper, find_work, read_paper, submit
 from tests.course.samples import (
     NOTEBOOKS,
     answer,

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from classroom.pages import TOLD, page, points, shown, verdict
+from classroom.results import Result, Score, results
 from labkit.course.exam import Exam
-from labkit.course.pages import TOLD, page, points, shown, verdict
 from labkit.course.record import Record
-from labkit.course.results import Result, Score, results
 from labkit.course.settings import Assignment, Course
 from labkit.files import write_atomically
 

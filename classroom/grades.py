@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from classroom.pages import TOLD, page, points
+from classroom.results import Result, Score, results
 from labkit.course.exam import Exam, Question
-from labkit.course.pages import TOLD, page, points
 from labkit.course.record import Record
-from labkit.course.results import Result, Score, results
 from labkit.course.settings import Assignment, Course
 from labkit.files import write_atomically
 

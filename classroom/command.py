@@ -43,7 +43,7 @@ def init(folder: Positional[Path], title: str = "Language models", term: str = "
 @app.command
 def release(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
     """Write the students' version of an assignment."""
-    from labkit.course.release import release as written
+    from classroom.release import release as written
 
     opened = read_course(course)
     path = written(opened, opened.assignment(name))
@@ -59,6 +59,7 @@ def collect(
 ) -> Iterator[str]:
     """Take in what was handed in: a folder, a zip of Moodle or Canvas, or git clones."""
     from labkit.course.collect import collect as arrivals
+
     from labkit.course.grade import RECORD
 
     opened = read_course(course)
@@ -107,7 +108,7 @@ def essays(
     name: Positional[str], filled: Path | None = None, who: str = "", course: Folder = HERE
 ) -> Iterator[str]:
     """Write the sheet of written answers that wait, or take in the sheet once it is filled."""
-    from labkit.course.essays import read_essays, rubric, write_essays
+    from classroom.essays import read_essays, rubric, write_essays
     from labkit.course.grade import RECORD
 
     opened, _, exam = _open(course, name)
@@ -134,7 +135,7 @@ def decide(
     course: Folder = HERE,
 ) -> Iterator[str]:
     """Give a student other points for a question than were marked; who and why are kept."""
-    from labkit.course.essays import decision
+    from classroom.essays import decision
     from labkit.course.grade import RECORD
 
     opened, _, exam = _open(course, name)
@@ -146,7 +147,7 @@ def decide(
 @app.command
 def feedback(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
     """Write what each student gets to read, as HTML and as a notebook."""
-    from labkit.course.feedback import write_feedback
+    from classroom.feedback import write_feedback
     from labkit.course.grade import RECORD
 
     opened, assignment, exam = _open(course, name)
@@ -158,8 +159,8 @@ def feedback(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
 @app.command
 def grades(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
     """Write the grades for Moodle, Canvas and spreadsheets, and the class at a glance."""
+    from classroom.grades import write_grades
     from labkit.course.grade import RECORD
-    from labkit.course.grades import write_grades
 
     opened, assignment, exam = _open(course, name)
     with Record(opened.folder / RECORD) as record:
@@ -170,8 +171,8 @@ def grades(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
 @app.command
 def similar(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
     """List pairs of answers that are much alike: to be looked at, not a verdict."""
+    from classroom.similar import similar_pairs
     from labkit.course.grade import RECORD
-    from labkit.course.similar import similar_pairs
 
     opened, _, exam = _open(course, name)
     with Record(opened.folder / RECORD) as record:
@@ -188,7 +189,7 @@ def similar(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
 @app.command
 def check(notebook: Positional[Path]) -> Iterator[str]:
     """For students: try your answers as the grader takes them, on the visible cases."""
-    from labkit.course.student import check as said
+    from classroom.student import check as said
 
     yield from said(notebook)
 
@@ -196,6 +197,6 @@ def check(notebook: Positional[Path]) -> Iterator[str]:
 @app.command
 def submit(notebook: Positional[Path], student: str, out: Path | None = None) -> Iterator[str]:
     """For students: write the one file to hand in."""
-    from labkit.course.student import submit as handed_in
+    from classroom.student import submit as handed_in
 
     yield str(handed_in(notebook, student, out))

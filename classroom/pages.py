@@ -21,7 +21,7 @@ def page(template: str, **values: Any) -> str:
 
 @functools.cache
 def _templates() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("labkit.course")
+    loader = jinja2.PackageLoader("classroom")
     made = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classroom.release import cut
 from labkit.checks import VISIBLE_SEED
 from labkit.course import CourseError, exam
 from labkit.course.inside import Anything
-from labkit.course.release import cut
 from labkit.course.settings import NAME, Assignment, Course
 from labkit.files import write_atomically
 
 STUBS = re.compile(r"# YOUR CODE HERE|raise NotImplementedError\(\)|YOUR ANSWER HERE")
-INSIDE = "import sys; from labkit.course import student; student.try_inside(*sys.argv[1:])"
+INSIDE = "import sys; from classroom import student; student.try_inside(*sys.argv[1:])"
 
 
 @dataclass(frozen=True)
