@@ -206,21 +206,30 @@ def answers(exam: Exam, content: bytes) -> dict[str, str]:
 
     Raises CourseError for bytes that are no notebook.
     """
+    tests = {cell.source.strip() for cell in exam.cells if cell.is_test}
+    found = [cell for cell in read_cells(content) if cell[1].strip() not in tests]
+    return {question.id: _answer(question, found) for question in exam.questions}
+
+
+def read_cells(content: bytes) -> list[tuple[str, str]]:
+    """Return the grade_id and the source of every cell of a submission that has any text.
+
+    Raises CourseError for bytes that are no notebook.
+    """
     if len(content) > LARGEST_NOTEBOOK:
         raise CourseError(
             f"has {len(content) / 1e6:.0f} MB, more than {LARGEST_NOTEBOOK / 1e6:.0f}: clear the "
             "outputs and hand it in again"
         )
     try:
-        cells = json.loads(content.decode("utf-8"))["cells"]
-        found = [text for cell in cells if (text := _text(cell))]
+        cells = json.loads(content.decode("utf-8-sig"))["cells"]
+        if not isinstance(cells, list):
+            raise TypeError
+        return [text for cell in cells if (text := _text(cell))]
     except UnicodeDecodeError:
         raise CourseError("is not UTF-8 text, which every notebook is") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CourseError(f"is not a notebook: {type(error).__name__}") from None
-    tests = {cell.source.strip() for cell in exam.cells if cell.is_test}
-    found = [cell for cell in found if cell[1].strip() not in tests]
-    return {question.id: _answer(question, found) for question in exam.questions}
 
 
 def _text(cell: Any) -> tuple[str, str] | None:
