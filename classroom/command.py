@@ -58,8 +58,7 @@ def collect(
     course: Folder = HERE,
 ) -> Iterator[str]:
     """Take in what was handed in: a folder, a zip of Moodle or Canvas, or git clones."""
-    from labkit.course.collect import collect as arrivals
-
+    from classroom.collect import collect as arrivals
     from labkit.course.grade import RECORD
 
     opened = read_course(course)

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from classroom import collect as module
+from classroom.collect import Arrival, collect
 from labkit.course import CourseError
-from labkit.course import collect as module
-from labkit.course.collect import Arrival, collect
 from labkit.course.record import Record
 from labkit.course.settings import Assignment, Course, Student
 
@@ -791,7 +791,7 @@ def test_killed_and_begun_again(
     code = f"""
 import os, signal
 from pathlib import Path
-from labkit.course import collect as module
+from classroom import collect as module
 from labkit.course.record import Record
 from labkit.course.settings import read_course
 write, calls = module.write_atomically, iter(range(1, 1000))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.course.names import Names, platform, without, words
+from classroom.names import Names, platform, without, words
 from labkit.course.settings import Student
 
 SPARE = {("ps1",), ("31", "attention")}

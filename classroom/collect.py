@@ -27,9 +27,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from classroom.names import CANVAS, Names, platform, without, words
 from labkit.course import CourseError
 from labkit.course.exam import find_notebook, read_cells
-from labkit.course.names import CANVAS, Names, platform, without, words
 from labkit.course.record import Record
 from labkit.course.settings import Assignment, Course
 from labkit.files import write_atomically
