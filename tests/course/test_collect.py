@@ -250,8 +250,10 @@ def test_a_zip_from_canvas(tmp_path: Path, course: Course) -> None:
 def test_canvas_says_what_is_late(
     tmp_path: Path, course: Course, beside: dict[str, bytes], expected: bool
 ) -> None:
-    past = replace(course.assignments["ps1"], deadline=datetime(2025, 3, 5, tzinfo=UTC))
-    early = replace(course, assignments={"ps1": past})
+    past = course.assignments["ps1"].model_copy(
+        update={"deadline": datetime(2025, 3, 5, tzinfo=UTC)}
+    )
+    early = course.model_copy(update={"assignments": {"ps1": past}})
     names = ["lovelaceada_1_2_ps1.ipynb", "smithbob_LATE_3_4_ps1.ipynb"]
     files = {name: notebook(name) for name in names} | beside
     take(early, packed(tmp_path, zipped(files, AFTER)))
@@ -587,8 +589,8 @@ def test_which_file_is_the_submission(
 
 
 def test_the_teachers_notebook_may_have_another_name(tmp_path: Path, course: Course) -> None:
-    own = replace(course.assignments["ps1"], notebook="31")
-    named = replace(course, assignments={"ps1": own})
+    own = course.assignments["ps1"].model_copy(update={"notebook": "31"})
+    named = course.model_copy(update={"assignments": {"ps1": own}})
     files = {
         "ada/31_attention.ipynb": notebook(),
         "ada/notes.ipynb": notebook(),
@@ -745,7 +747,7 @@ def test_a_kept_file_that_was_damaged_is_mended(tmp_path: Path, course: Course) 
 @pytest.fixture
 def undisturbed(tmp_path: Path, course: Course) -> tuple[object, int]:
     """What a collection leaves that nobody disturbs, and how many files it writes."""
-    other = replace(course, folder=tmp_path / "undisturbed")
+    other = course.model_copy(update={"folder": tmp_path / "undisturbed"})
     other.folder.mkdir()
     take(other, hostile(tmp_path))
     return (kept(other), rows(other)), len(kept(other))
@@ -763,7 +765,7 @@ def test_stopped_by_an_error_and_begun_again(
     owner = module if what == "write_atomically" else Record
     real = getattr(owner, what)
     for fatal in range(1, writes + 1 if owner is module else 3):
-        here = replace(course, folder=tmp_path / f"{what}{fatal}")
+        here = course.model_copy(update={"folder": tmp_path / f"{what}{fatal}"})
         here.folder.mkdir()
         calls = iter(range(1, 1000))
 
