@@ -57,7 +57,11 @@ def collect(
     received: datetime | None = None,
     course: Folder = HERE,
 ) -> Iterator[str]:
-    """Take in what was handed in: a folder, a zip of Moodle or Canvas, or git clones."""
+    """Take in what was handed in: a folder, a zip of Moodle or Canvas, or git clones.
+
+    What Moodle exports does not say when it came: collect at the deadline and once more later, or
+    say when with --received.
+    """
     from classroom.collect import collect as arrivals
     from labkit.course.grade import RECORD
 
@@ -186,16 +190,23 @@ def similar(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
 
 
 @app.command
-def check(notebook: Positional[Path]) -> Iterator[str]:
-    """For students: try your answers as the grader takes them, on the visible cases."""
-    from classroom.student import check as said
+def check(name: Positional[str]) -> Iterator[str]:
+    """For students: try your answers as the grader takes them, on the visible cases.
 
-    yield from said(notebook)
+    NAME is a problem set or a chapter, such as ps1 or 31, or a notebook.
+    """
+    from classroom.student import check as found
+    from classroom.student import find_work
+
+    notebook = find_work(name, HERE)
+    yield f"{notebook}:"
+    yield from map(str, found(notebook))
 
 
 @app.command
-def submit(notebook: Positional[Path], student: str, out: Path | None = None) -> Iterator[str]:
-    """For students: write the one file to hand in."""
+def submit(name: Positional[str], student: str, out: Path | None = None) -> Iterator[str]:
+    """For students: write the one file to hand in; STUDENT is your id on the roster."""
+    from classroom.student import find_work
     from classroom.student import submit as handed_in
 
-    yield str(handed_in(notebook, student, out))
+    yield handed_in(find_work(name, HERE), student, out)
