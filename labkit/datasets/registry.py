@@ -35,9 +35,10 @@ class Entry:
     """One dataset of the registry.
 
     `source` is None when the running interpreter holds the text; `split_seed` is 0 when the split
-    is by position. `editions` maps each version of the texts, the default first, to the end of its
-    files' names. `aliases` maps the file names (without that end) to the name of the work, where
-    the two differ; the works of each group in `together` share text and so must share a split.
+    is by position. `editions` maps each version or kind of texts, the default first, to the end or
+    the beginning of its files' names. `aliases` maps the file names (without that end) to the name
+    of the work, where the two differ; the works of each group in `together` share text and so must
+    share a split. A text that repeats so many letters of another is left out (`repeat`; 0: none).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Entry:
     editions: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     together: tuple[tuple[str, ...], ...] = ()
+    repeat: int = 0
 
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
