@@ -2,8 +2,9 @@
 
 Inside there is no network, nothing of the host but its Python and system libraries, read-only, a
 small private /tmp, and a stage. Everything is killed as a whole, at the latest when the time is up.
-What it does not promise: to hold against faults of the kernel, to hide which machine and which
-folders these are, or to bound to the byte what many processes hold between two looks of the watch.
+What it does not promise: to hold against faults of the kernel; to hide which machine this is, where
+its folders are, or what an answer is tried with, which it can print; to bound to the byte what
+processes hold between two looks of the watch, or what the kernel itself keeps for them.
 """
 
 import contextlib
@@ -68,7 +69,7 @@ class Limits:
     seconds: float = 10
     """Processor time of all its processes."""
     memory_mb: int = 1024
-    """Resident memory of all its processes."""
+    """Resident memory of all its processes, and its files."""
 
 
 @dataclass
@@ -131,9 +132,10 @@ def command(stage: Path, result: int, rules: int, limits: Limits | None) -> list
 def sealed(stage: Path, rules: int, limits: Limits) -> list[str]:
     """Return the command that begins every command in a sandbox."""
     address = (limits.memory_mb + ADDRESSES_MB) << 20
+    cores = 1  # byte, because 0 does not keep a core from a program that asks for all of them
     limited = [
         *("choom", "-n", "1000", "--", "prlimit", f"--as={address}", f"--fsize={FILE_MB << 20}"),
-        *(f"--cpu={round(limits.seconds) + 5}", "--nofile=256", "--core=1", "--"),
+        *(f"--cpu={round(limits.seconds) + 5}", "--nofile=256", f"--core={cores}", "--"),
         shutil.which("bwrap") or "bwrap",
     ]
     closed = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
@@ -141,14 +143,15 @@ def sealed(stage: Path, rules: int, limits: Limits) -> list[str]:
     closed += ["--cap-drop", "ALL", "--hostname", "sandbox"]
     closed += ["--seccomp", str(rules)] if refusals() else []
     mounted = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/dev/null", "/dev/zero"]
-    for folder in ("/tmp", "/dev/shm", "/proc/1"):  # the last hides bubblewrap's own memory
+    for folder in ("/tmp", "/dev/shm"):
         mounted += ["--size", str(FILE_MB << 20), "--tmpfs", folder]
     for prefix in dict.fromkeys(("/", "/usr", "/usr/local", sys.base_prefix, sys.prefix)):
         mounted += _libraries(prefix)
     if os.path.isdir(copy := os.path.join(sysconfig.get_path("purelib"), "labkit")):
-        mounted += ["--tmpfs", copy]  # labkit installed beside the libraries, with its answers
+        mounted += ["--tmpfs", copy, "--remount-ro", copy]  # an installed labkit, with its answers
     mounted += ["--ro-bind", str(stage), "/stage"]
-    mounted += [part for place in ("/proc/1", "/dev", "/") for part in ("--remount-ro", place)]
+    # In /proc root could change the kernel, and anybody the process that ends all others.
+    mounted += [part for place in ("/proc", "/dev", "/") for part in ("--remount-ro", place)]
     mounted += ["--chdir", "/tmp"]
     named = [
         part
@@ -262,7 +265,7 @@ def judge(outcome: Outcome, process: subprocess.Popen[bytes], limits: Limits) ->
     # Whichever is more: a process may end unseen, and one may end without its parent's knowledge.
     counted = max(sum(outcome.used.values()), sum(look.seconds for look in looks.values()) + ended)
     cpu = outcome.cpu_seconds = max(outcome.cpu_seconds, counted)
-    held = sum(look.mb for look in looks.values())
+    held = sum(look.mb for look in looks.values()) + sum(map(files_mb, [*looks][1:2]))
     outcome.peak_mb = max(outcome.peak_mb, held)
     tasks = sum(look.threads for look in looks.values())
     reasons = {
@@ -283,6 +286,18 @@ def descendants(pid: int) -> Iterator[int]:
         for path in Path(f"/proc/{found}/task").glob("*/children"):
             with contextlib.suppress(OSError):  # it ended while we looked
                 waiting += map(int, path.read_text().split())
+
+
+def files_mb(pid: int) -> float:
+    """Return the MB that files hold in the folders which a process in a sandbox may write to."""
+    held = 0.0
+    for folder in ("tmp", "dev/shm"):
+        with contextlib.suppress(OSError):
+            room = os.statvfs(f"/proc/{pid}/root/{folder}")
+            if room.f_blocks * room.f_frsize == FILE_MB << 20:  # or it sees the host's folder still
+                held += (room.f_blocks - room.f_bfree) * room.f_frsize / 1e6
+                held += (room.f_files - room.f_ffree) / 1e3  # each costs the kernel a kilobyte
+    return held
 
 
 @dataclass(frozen=True)
