@@ -28,8 +28,8 @@ LARGEST_NOTEBOOK = 20_000_000
 """Bytes; a submission above this is refused unread."""
 LARGEST_ANSWER = 20_000
 """Characters; no longer source is parsed, because Python's parser is quadratic in some of it."""
-MOST_TRIES = 20
-"""How many commands are taken out of a cell, and how many cells are searched for an answer."""
+MOST_COMMANDS, MOST_CELLS = 20, 5
+"""How many commands are taken out of a cell, and how many cells are tried for an answer."""
 NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 COMMAND = re.compile(r"\s*([%!?]|[\w.]+\s*=\s*[%!])")
 
@@ -257,9 +257,9 @@ def _answer(question: Question, cells: list[tuple[str, str]]) -> str:
     if question.exercise is None:
         return named[-1] if named else ""
     name = question.exercise.name
-    likely = re.compile(rf"\b(?:def|class)\s+{name}\b|^[ \t]*{name}\b", re.MULTILINE)
+    likely = re.compile(rf"\b(?:def|class)\s+{name}\b|^[ \t]*{name}\s*[=:]", re.MULTILINE)
     sources = named or [source for _, source in cells if likely.search(source)]
-    for source in sources[: -MOST_TRIES - 1 : -1]:
+    for source in sources[: -MOST_CELLS - 1 : -1]:
         if name in defined(plain(source)):
             return source
     return named[-1] if named else ""
@@ -277,7 +277,7 @@ def plain(source: str) -> str:
         return source
     source = re.sub(r"\A(\s*%%.*\n)+", "", re.sub(r"\r\n?", "\n", source))
     lines = source.split("\n")
-    for _ in range(MOST_TRIES):
+    for _ in range(MOST_COMMANDS):
         try:
             _parse("\n".join(lines))
             break
