@@ -277,6 +277,12 @@ for pid in (<pid>, 1, -1):
         "-1 1\n",
     ),
     wrong(
+        "kernel",
+        "to have a program run outside when one crashes here, as root may",
+        "open('/proc/sys/kernel/core_pattern', 'w').write('|/bin/sh -c id')",
+        "Error",
+    ),
+    wrong(
         "assertions",
         "to patch what compares",
         """

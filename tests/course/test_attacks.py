@@ -112,7 +112,7 @@ def aftermath(
         patch.setenv("HOME", str(home))
         patch.setenv("LABKIT_SECRET", SECRETS["in the environment"])
         patch.setattr("tempfile.tempdir", str(stages))
-        patch.setattr(sandbox, "WALL_EXTRA", 2)
+        patch.setattr(sandbox, "WALL_EXTRA", 4)
         with pytest.raises(CourseError) as error:
             small.mark_all(course, assignment, jobs=2)
     return Aftermath(

@@ -1,6 +1,7 @@
 """What a notebook asks, which cell of a submission answers it, and what runs with the answer."""
 
 import ast
+import json
 import random
 from collections.abc import Collection
 from pathlib import Path
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from labkit.course import CourseError
 from labkit.course.exam import (
     LARGEST_ANSWER,
-    MOST_TRIES,
+    MOST_CELLS,
+    MOST_COMMANDS,
     Exam,
     answers,
     defined,
@@ -142,9 +144,19 @@ def test_written_answers_are_found_by_name_alone(exam: Exam) -> None:
 
 
 def test_the_search_among_hostile_cells_is_bounded(exam: Exam) -> None:
-    seldom = [answer("total", TOTAL), *(answer("total", "x = 1") for _ in range(MOST_TRIES))]
+    seldom = [answer("total", TOTAL), *(answer("total", "x = 1") for _ in range(MOST_CELLS))]
     assert given_by(exam, *seldom)["total"] == "x = 1"
     assert given_by(exam, *seldom[:-1])["total"] == TOTAL
+
+
+def test_a_definition_is_found_before_any_number_of_calls(exam: Exam) -> None:
+    calls = [cell("code", f"my_total([{n}])\nprint(my_total)") for n in range(3 * MOST_CELLS)]
+    assert given_by(exam, cell("code", TOTAL), *calls)["total"] == TOTAL
+
+
+def test_so_many_commands_are_taken_out_of_a_cell() -> None:
+    assert plain("%time\n" * MOST_COMMANDS) == "pass\n" * MOST_COMMANDS
+    assert "%time" in plain("%time\n" * (MOST_COMMANDS + 1))
 
 
 def test_halves_of_letters_are_replaced(exam: Exam) -> None:
@@ -266,11 +278,40 @@ PIECES = (
 )
 
 
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 @given(st.integers(0, 2**32), st.integers(1, 300))
 def test_no_text_breaks_what_looks_at_it(seed: int, length: int) -> None:
     text = "".join(random.Random(seed).choices(PIECES, k=length))
     for name in [*defined(text), *used(text), *defined(plain(text))]:
         assert isinstance(name, str)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["cells", "source", "metadata", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+CELLS = st.fixed_dictionaries(
+    {},
+    optional={
+        "source": JSON | st.lists(st.sampled_from(["my_total = 1\n", "x", "%x\n"])),
+        "cell_type": JSON,
+        "metadata": JSON | st.fixed_dictionaries({"nbgrader": JSON}),
+    },
+)
+
+
+@given(JSON | st.fixed_dictionaries({"cells": JSON | st.lists(CELLS | JSON, max_size=5)}))
+def test_whatever_json_comes_is_answers_or_refused(exam: Exam, content: Any) -> None:
+    try:
+        given = answers(exam, json.dumps(content).encode())
+    except CourseError:
+        return
+    assert set(given) == {"total", "rows", "why"}
+    assert "".join(given.values()).encode("utf-8").decode("utf-8") == "".join(given.values())
 
 
 def parts(exam: Exam, name: str, given: dict[str, str], **options: Collection[str]) -> list[str]:
