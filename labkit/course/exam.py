@@ -26,6 +26,12 @@ CHECKS = "check"
 """What chapters call their exercises; the sandbox has its own of this name."""
 LARGEST_NOTEBOOK = 20_000_000
 """Bytes; a submission above this is refused unread."""
+LARGEST_ANSWER = 20_000
+"""Characters; no longer source is parsed, because Python's parser is quadratic in some of it."""
+MOST_COMMANDS, MOST_CELLS = 20, 5
+"""How many commands are taken out of a cell, and how many cells are tried for an answer."""
+NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+COMMAND = re.compile(r"\s*([%!?]|[\w.]+\s*=\s*[%!])")
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def _questions(
         elif cell.is_answer:
             # The test below names the function too, should a student's cell not be Python.
             below = cells[index + 1].source if index + 1 < len(cells) else ""
-            names = defined(cell.source) or used(below)
+            names = defined(plain(cell.source)) or used(below)
             mine = [exercises[name] for name in names if name in exercises]
             if len(mine) != 1:
                 raise CourseError(
@@ -163,10 +169,15 @@ def defined(source: str) -> list[str]:
     ['np', 'i', 'x', 'f']
     """
     try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return list(dict.fromkeys(name for node in _parse(source).body for name in _bound(node)))
+    except NOT_PYTHON:
         return []
-    return list(dict.fromkeys(name for node in body for name in _bound(node)))
+
+
+def _parse(source: str) -> ast.Module:
+    if len(source) > LARGEST_ANSWER:
+        raise ValueError("too long to be looked at")
+    return ast.parse(source)
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
@@ -189,8 +200,9 @@ def used(source: str) -> set[str]:
     ['len', 'scale', 'w']
     """
     try:
+        _parse(source)
         waiting = [symtable.symtable(source, "cell", "exec")]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except NOT_PYTHON:
         return set()
     names = set[str]()
     while waiting:
@@ -233,7 +245,7 @@ def read_cells(content: bytes) -> list[tuple[str, str]]:
 
 
 def _text(cell: Any) -> tuple[str, str] | None:
-    """Return the grade_id and the source of a cell that has any text."""
+    """Return the grade_id and the source of a cell that has any text; halves of letters are "?"."""
     if not isinstance(cell, dict):
         return None
     source = cell.get("source", "")
@@ -241,6 +253,7 @@ def _text(cell: Any) -> tuple[str, str] | None:
     about = cell.get("metadata")
     about = about.get("nbgrader") if isinstance(about, dict) else None
     grade_id = about.get("grade_id", "") if isinstance(about, dict) else ""
+    text = text.encode("utf-8", "replace").decode("utf-8")
     return (str(grade_id), text) if text.strip() else None
 
 
@@ -250,32 +263,53 @@ def _answer(question: Question, cells: list[tuple[str, str]]) -> str:
     if question.exercise is None:
         return named[-1] if named else ""
     name = question.exercise.name
-    defining = [source for source in named if name in defined(plain(source))]
-    if defining or named:
-        return (defining or named)[-1]
-    elsewhere = [source for _, source in cells if name in defined(plain(source))]
-    return elsewhere[-1] if elsewhere else ""
+    likely = re.compile(rf"\b(?:def|class)\s+{name}\b|^[ \t]*{name}\s*[=:]", re.MULTILINE)
+    sources = named or [source for _, source in cells if likely.search(source)]
+    for source in sources[: -MOST_CELLS - 1 : -1]:
+        if name in defined(plain(source)):
+            return source
+    return named[-1] if named else ""
 
 
 def plain(source: str) -> str:
-    """Turn the commands of IPython in a cell into Python; a cell under %%time is that cell."""
-    from IPython.core.inputtransformer2 import TransformerManager
+    """Return a cell without the commands of IPython; a cell under %%time is that cell.
 
-    source = re.sub(r"\A(\s*%%.*\n)+", "", source)
-    try:
-        return TransformerManager().transform_cell(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    Only lines at which Python stops are taken for commands, so that no line of a text is.
+
+    >>> plain("%%time\\nx = 5\\nif x:\\n    !ls\\ny = (7\\n  % 4)")
+    'x = 5\\nif x:\\n    pass\\ny = (7\\n  % 4)'
+    """
+    if len(source) > LARGEST_ANSWER:
         return source
+    source = re.sub(r"\A(\s*%%.*\n)+", "", re.sub(r"\r\n?", "\n", source))
+    lines = source.split("\n")
+    for _ in range(MOST_COMMANDS):
+        try:
+            _parse("\n".join(lines))
+            break
+        except SyntaxError as error:
+            at = (error.lineno or 0) - 1
+            line = lines[at] if 0 <= at < len(lines) else ""
+            if not (COMMAND.match(line) or line.rstrip().endswith("?")):
+                return source
+            lines[at] = line[: -len(line.lstrip())] + "pass"
+        except NOT_PYTHON:
+            return source
+    return "\n".join(lines)
 
 
 def program(
-    exam: Exam, question: Question, given: Mapping[str, str], wrong: Collection[str]
+    exam: Exam,
+    question: Question,
+    given: Mapping[str, str],
+    wrong: Collection[str],
+    stopped: Collection[str] = (),
 ) -> list[str]:
     """Return the cells that an answer needs, in order, the answer itself last.
 
-    These are the cells of the teacher's notebook that bind a name which the answer reads, those
-    that these need in turn, and the earlier answers among them: the student's own, and after it the
-    teacher's where the student's was `wrong`, so that one mistake costs one question.
+    These are the teacher's cells that bind a name which it reads, and those that they need in turn.
+    For an earlier answer the student's own stands in, unless it was `wrong` and binds nothing that
+    the teacher's does not: one mistake costs one question. What was `stopped` does not run again.
     """
     answer = plain(given[question.id])
     chosen, needed = [answer], used(answer) - {CHECKS}
@@ -284,11 +318,14 @@ def program(
         cell = exam.cells[index]
         if cell.kind != "code" or cell.is_test:
             continue
-        sources = [without_idle_imports(cell.source, needed)]
+        sources = [without_idle_imports(plain(cell.source), needed)]
         if index in by_cell:
             earlier = by_cell[index].id
-            sources = [plain(given[earlier])] + ([cell.source] if earlier in wrong else [])
-        if any(needed & {*defined(source)} for source in [*sources, cell.source]):
+            own = "" if earlier in stopped else plain(given[earlier])
+            mine, ours = (needed & {*defined(source)} for source in (own, *sources))
+            sources = sources if ours - (set() if earlier in wrong else mine) else []
+            sources = [own, *sources] if mine - (ours if earlier in wrong else set()) else sources
+        if any(needed & {*defined(source)} for source in sources):
             chosen = [*sources, *chosen]
             needed |= set().union(*map(used, sources)) - {CHECKS}
     return chosen

@@ -8,7 +8,6 @@ answer may use earlier ones.
 import hashlib
 import importlib.metadata
 import json
-import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,16 +20,18 @@ import numpy as np
 
 from labkit.checks import Exercise, Mark
 from labkit.course import CourseError
-from labkit.course.exam import Exam, Question, answers, program, read_exam
+from labkit.course.exam import LARGEST_ANSWER, Exam, Question, answers, program, read_exam
 from labkit.course.record import QuestionMark, Record, Submission
 from labkit.course.sandbox import MISSING, Limits, Outcome, is_available, run
 from labkit.course.settings import Assignment, Course
 from labkit.course.stage import make_stage
-from labkit.course.values import decode, encode
+from labkit.course.values import MOST_PARTS, encode, parse, unpack
 
 RECORD = "grades.sqlite"
-NOT_WRITTEN = re.compile(r"\s*(YOUR ANSWER HERE)?\s*")
+NOT_WRITTEN = ("", "YOUR ANSWER HERE")
 """What nbgrader puts in place of a written answer, or nothing."""
+STOPPED = "\nStopped: "
+"""What the log says before the reason."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,14 @@ class Bench:
         return [encode(self.exercise.arguments(case)) for case in self.cases]
 
     def check(self) -> None:
-        """Raise CourseError unless the reference itself earns all points on the hidden cases."""
-        got = [self.exercise.reference(*self.exercise.arguments(case)) for case in self.cases]
+        """Raise CourseError unless the reference itself earns all points on the hidden cases.
+
+        Its values go the way of a student's, so that none is lost on it.
+        """
+        got = [
+            unpack(parse(encode(self.exercise.reference(*self.exercise.arguments(case)))))
+            for case in self.cases
+        ]
         marks = [
             self.exercise.mark(case, value) for case, value in zip(self.cases, got, strict=True)
         ]
@@ -76,15 +83,16 @@ class Bench:
             for case, result in zip(self.cases, results, strict=True)
         ]
         log = outcome.log.decode("utf-8", "replace")
-        if outcome.stopped:
-            log += f"\nStopped: {outcome.stopped}.\n"
+        stopped = outcome.stopped or ("" if all(results) else "it ended before it had answered")
+        if stopped:
+            log += f"{STOPPED}{stopped}.\n"
         return QuestionMark(
             question=self.question.id,
             points=self.exercise.earned(marks),
             out_of=self.exercise.points,
             exam="",
             detail=[
-                self.detail(case, result, mark, outcome.stopped)
+                self.detail(case, result, mark, stopped)
                 for case, result, mark in zip(self.cases, results, marks, strict=True)
             ],
             log=log,
@@ -107,6 +115,7 @@ class Bench:
             came += ", with other values"
         expected = self.exercise.expected or self.expected(case)
         tried = f"{self.exercise.name}({given})"
+        came = came[:500].encode("utf-8", "replace").decode("utf-8")
         return {"share": mark.share, "tried": tried, "came": came, "expected": expected}
 
     def expected(self, case: tuple[Any, ...]) -> str:
@@ -122,17 +131,11 @@ def describe(value: Any) -> str:
     >>> describe([1, 2]), describe("abc"), describe(np.ones((2, 3))), describe(0.5), describe(None)
     ('a list of 2', 'a text of 3 characters', 'an array of shape (2, 3)', 'a number', 'None')
     """
-    sized: dict[type, str] = {
-        list: "a list",
-        tuple: "a tuple",
-        dict: "a table",
-        set: "a set",
-        bytes: "bytes",
-    }
     if isinstance(value, str):
         return f"a text of {len(value)} characters"
-    if type(value) in sized:
-        return f"{sized[type(value)]} of {len(value)}"
+    if isinstance(value, list | tuple | dict | set | bytes):
+        names = {"list": "a list", "tuple": "a tuple", "dict": "a table", "set": "a set"}
+        return f"{names.get(type(value).__name__, 'bytes')} of {len(value)}"
     if getattr(value, "ndim", 0):
         kind = "a tensor" if hasattr(value, "detach") else "an array"
         return f"{kind} of shape {tuple(value.shape)}"
@@ -144,19 +147,31 @@ def describe(value: Any) -> str:
 def read_results(outcome: Outcome, n_cases: int) -> list[dict[str, Any]]:
     """Return of each case {"value": …} or {"error": …}, or {} where nothing came.
 
-    The first word on a case counts; whatever else stands in the lines is passed over.
+    The first word on a case counts; whatever else stands in the lines is passed over, and what
+    comes after many more lines than there are cases is not read.
     """
+    told, most = bytes(outcome.lines), 2 * n_cases + 100
+    if sum(map(told.count, (b",", b"[", b"{"))) > MOST_PARTS:
+        return [{"error": f"more than {MOST_PARTS:,} numbers and lists in all"}] * n_cases
     found: dict[int, dict[str, Any]] = {}
-    for line in bytes(outcome.lines).split(b"\n"):
+    for line in told.split(b"\n", most)[:most]:
         try:
-            said = json.loads(line)
+            said = parse(line)
             number = said["case"]
-            if type(number) is int and number not in found:
-                value = {"value": decode(json.dumps(said["value"]))} if "value" in said else {}
-                found[number] = value or {"error": str(said["error"])[:500]}
+            if type(number) is int and number not in found and 0 <= number < n_cases:
+                found[number] = _result(said)
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return [found.get(number, {}) for number in range(n_cases)]
+
+
+def _result(said: Mapping[str, Any]) -> dict[str, Any]:
+    if "value" not in said:
+        return {"error": str(said["error"])}
+    try:
+        return {"value": unpack(said["value"])}
+    except ValueError:
+        return {"error": "something else than numbers, text, lists and arrays"}
 
 
 def judged(exercise: Exercise, case: tuple[Any, ...], result: Mapping[str, Any]) -> Mark:
@@ -165,9 +180,10 @@ def judged(exercise: Exercise, case: tuple[Any, ...], result: Mapping[str, Any])
         return Mark(0, str(result.get("error", "")))
     try:
         with np.errstate(all="ignore"):
-            return exercise.mark(case, result["value"])
+            mark = exercise.mark(case, result["value"])
     except Exception as error:  # the value comes from a student; the reference was checked before
         return Mark(0, f"it could not be compared: {type(error).__name__}")
+    return mark if 0 <= mark.share <= 1 else Mark(0, "it could not be compared")
 
 
 @dataclass(frozen=True)
@@ -224,11 +240,17 @@ def _mark_all(
                 pool.submit(mark_submission, course, exam, benches, submission, left)
                 for submission, left in waiting.items()
             ]
+            failed = []
             try:
                 for future in as_completed(futures):
-                    yield from future.result()
+                    if error := future.exception():
+                        failed.append(error)
+                    else:
+                        yield from future.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+    if failed:  # one submission that cannot be marked holds up no other
+        raise failed[0]
 
 
 def _left(
@@ -247,7 +269,8 @@ def _left(
 def _benches(
     course: Course, exam: Exam, asked: Collection[str], folder: Path, limits: Limits | None
 ) -> dict[str, Bench]:
-    """Build the stage of each question that is asked, and check its reference."""
+    """Build the stage of each question that is asked; see that the teacher's answer is right."""
+    theirs = {item.id: exam.cells[item.cell].source for item in exam.questions}
     benches = {}
     for question in exam.questions:
         if question.exercise and question.id in asked:
@@ -257,6 +280,12 @@ def _benches(
             seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:8])
             bench = Bench(question, question.exercise, seed, stage, limits)
             bench.check()
+            mark = bench.mark(program(exam, question, theirs, ()))
+            if mark.points != mark.out_of:
+                raise CourseError(
+                    f"the teacher's own answer to {question.id} earns {mark.points:g} of "
+                    f"{mark.out_of:g} here, so nobody was graded: {mark.log[-500:].strip()}"
+                )
             benches[question.id] = bench
     return benches
 
@@ -275,18 +304,16 @@ def mark_submission(
             f"{submission.path} is not what was collected: its content has changed since; put the "
             "original back"
         )
-    given = answers(exam, content)
+    try:
+        given = answers(exam, content)
+    except CourseError as error:
+        raise CourseError(f"{submission.path} {error}") from error
     versions = f"labkit {importlib.metadata.version('labkit')}, exam {exam.digest[:12]}"
     done = []
     with Record(course.folder / RECORD) as record:
         for question in left:
             marks = record.marks(submission.id)
-            wrong = [
-                name
-                for name, mark in marks.items()
-                if mark.points is not None and mark.points < mark.out_of
-            ]
-            mark = mark_question(exam, question, benches, given, wrong)
+            mark = mark_question(exam, question, benches, given, marks)
             mark = replace(mark, exam=exam.digest, source=given[question.id], versions=versions)
             record.add_mark(submission.id, mark, record.rounds(submission.id, question.id))
             done.append(Done(submission.student, question.id, mark))
@@ -298,17 +325,23 @@ def mark_question(
     question: Question,
     benches: Mapping[str, Bench],
     given: Mapping[str, str],
-    wrong: Collection[str],
+    marks: Mapping[str, QuestionMark],
 ) -> QuestionMark:
-    """Mark one question; a written answer waits for its reader unless there is none."""
-    empty = not given[question.id].strip()
+    """Mark one question after others; a written answer waits for its reader unless there is none.
+
+    In place of an earlier answer that is not known to be right stands the teacher's.
+    """
+    source = given[question.id]
     if question.exercise is None:
-        unwritten = empty or NOT_WRITTEN.fullmatch(given[question.id])
-        points = 0.0 if unwritten else None
+        points = 0.0 if source.strip() in NOT_WRITTEN else None
         return QuestionMark(question=question.id, points=points, out_of=question.points, exam="")
-    if empty:
-        nothing = "There is no such cell in the notebook that was handed in."
-        return QuestionMark(
-            question=question.id, points=0.0, out_of=question.points, exam="", log=nothing
-        )
-    return benches[question.id].mark(program(exam, question, given, wrong))
+    why = "" if source.strip() else "There is no such cell in the notebook that was handed in."
+    if len(source) > LARGEST_ANSWER:
+        why = f"The cell has {len(source):,} characters, more than {LARGEST_ANSWER:,}."
+    if why:
+        nothing = QuestionMark(question=question.id, points=0.0, out_of=question.points, exam="")
+        return replace(nothing, log=why)
+    right = {name for name, mark in marks.items() if mark.points == mark.out_of}
+    wrong = [other.id for other in exam.questions if other.id not in right]
+    stopped = [name for name, mark in marks.items() if STOPPED in mark.log]
+    return benches[question.id].mark(program(exam, question, given, wrong, stopped))

@@ -2,16 +2,22 @@
 
 Inside there is no network, nothing of the host but its Python and system libraries, read-only, a
 small private /tmp, and a stage. Everything is killed as a whole, at the latest when the time is up.
-What it does not promise: to hold against faults of the kernel, to hide which machine this is, or to
-bound to the byte what many processes hold between two looks of the watch.
+What it does not promise: to hold against faults of the kernel; to hide which machine this is, where
+its folders are, or what an answer is tried with, which it can print; to bound to the byte what
+processes hold between two looks of the watch, or what the kernel itself keeps for them.
 """
 
+import contextlib
 import os
+import platform
+import re
 import select
 import selectors
 import shutil
+import struct
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,10 +34,27 @@ KEPT_LOG = 20_000
 """Bytes of what an answer prints that are kept; it may print more."""
 MOST_RETURNED = 64_000_000
 """Bytes that may come back."""
-MOST_PROCESSES = 64
+MOST_TASKS = 64
+"""Processes and threads."""
 ADDRESSES_MB = 6_000
 """Address space above the memory limit: torch maps much that it never touches."""
 FILE_MB = 64
+BARRED = {
+    "x86_64": (
+        *(0xC000003E, 9, 248, 249, 250, 29, 64, 68, 319, 447, 278),
+        *(41, 53, 101, 310, 311, 438, 321, 298, 323, 425),
+    ),
+    "aarch64": (
+        *(0xC00000B7, 222, 217, 218, 219, 194, 190, 186, 279, 447, 75),
+        *(198, 199, 117, 270, 271, 438, 280, 241, 282, 425),
+    ),
+}
+"""Of a machine: its number, that of mmap, and those of the calls of the kernel that are refused.
+They reach the teacher's keys (add_key, request_key, keyctl), keep memory where no look finds it
+(shmget, semget, msgget, memfd_create, memfd_secret, vmsplice), reach around the walls (socket,
+socketpair), change bubblewrap itself (ptrace, process_vm_readv, process_vm_writev, pidfd_getfd), or
+were ways out of sandboxes before (bpf, perf_event_open, userfaultfd, io_uring_setup). mmap may not
+share memory that is no file's."""
 MISSING = (
     "no sandbox here: answers are run in bubblewrap, which is Linux's (Debian: apt-get install "
     "bubblewrap). On macOS and Windows grade in the container of docs/teaching.md. "
@@ -46,7 +69,7 @@ class Limits:
     seconds: float = 10
     """Processor time of all its processes."""
     memory_mb: int = 1024
-    """Resident memory of all its processes."""
+    """Resident memory of all its processes, and its files."""
 
 
 @dataclass
@@ -63,57 +86,99 @@ class Outcome:
     """Wall time."""
     cpu_seconds: float = 0
     peak_mb: float = 0
+    used: dict[int, float] = field(default_factory=dict)
+    """Seconds of processor time of each process that was seen."""
 
 
 def is_available() -> bool:
-    """Whether bubblewrap is here and may make its namespaces."""
-    bubblewrap = shutil.which("bwrap")
-    if not bubblewrap:
+    """Whether bubblewrap is here and can do all that is asked of it, and processes can be seen."""
+    if platform.system() != "Linux":
         return False
-    tried = [bubblewrap, "--unshare-all", "--ro-bind", "/", "/", "true"]
-    return subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    with tempfile.TemporaryFile() as rules:
+        rules.write(refusals())
+        rules.seek(0)
+        tried = [*sealed(Path(__file__).parent, rules.fileno(), Limits()), "true"]
+        try:
+            done = subprocess.run(
+                tried, capture_output=True, check=False, pass_fds=[rules.fileno()]
+            )
+        except OSError:
+            return False
+    return done.returncode == 0 and Path("/proc/thread-self/children").exists()
 
 
-def command(stage: Path, result: int, limits: Limits | None) -> list[str]:
+def refusals() -> bytes:
+    """Return what bubblewrap gives the kernel: a program that refuses the calls of BARRED."""
+    if platform.machine() not in BARRED:
+        return b""
+    number, mmap, *calls = BARRED[platform.machine()]
+    load, equal, at_least, both, end = 0x20, 0x15, 0x35, 0x54, 0x06
+    refused, shared_and_no_file = len(calls) + 9, 0x21
+    steps = [(load, 0, 0, 4), (equal, 0, refused - 2, number)]  # calls as on this machine alone
+    steps += [(load, 0, 0, 0), (at_least, refused - 4, 0, 0x40000000)]
+    steps += [(equal, refused - at - 1, 0, call) for at, call in enumerate(calls, start=4)]
+    steps += [(equal, 0, 3, mmap), (load, 0, 0, 40), (both, 0, 0, shared_and_no_file)]
+    steps += [(equal, 1, 0, shared_and_no_file), (end, 0, 0, 0x7FFF0000), (end, 0, 0, 0x50001)]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+
+
+def command(stage: Path, result: int, rules: int, limits: Limits | None) -> list[str]:
     """Return the command that runs a stage; without limits the sandbox is left out."""
     place = Path("/stage") if limits else stage
     python = [sys.executable, "-s", "-B", str(place / "inside.py"), str(result)]
-    if not limits:
-        return python
+    return [*sealed(stage, rules, limits), *python] if limits else python
+
+
+def sealed(stage: Path, rules: int, limits: Limits) -> list[str]:
+    """Return the command that begins every command in a sandbox."""
     address = (limits.memory_mb + ADDRESSES_MB) << 20
+    cores = 1  # byte, because 0 does not keep a core from a program that asks for all of them
     limited = [
         *("choom", "-n", "1000", "--", "prlimit", f"--as={address}", f"--fsize={FILE_MB << 20}"),
-        *(f"--cpu={round(limits.seconds) + 5}", "--nofile=256", "--core=0", "--", "bwrap"),
+        *(f"--cpu={round(limits.seconds) + 5}", "--nofile=256", f"--core={cores}", "--"),
+        shutil.which("bwrap") or "bwrap",
     ]
     closed = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
     closed += ["--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
     closed += ["--cap-drop", "ALL", "--hostname", "sandbox"]
-    mounted = [part for name in ("usr", "lib", "lib64", "bin") for part in _system(f"/{name}")]
-    for prefix in dict.fromkeys((sys.prefix, sys.base_prefix)):
-        mounted += ["--ro-bind", prefix, prefix]
-    mounted += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", str(stage), "/stage"]
+    closed += ["--seccomp", str(rules)] if refusals() else []
+    mounted = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/dev/null", "/dev/zero"]
     for folder in ("/tmp", "/dev/shm"):
         mounted += ["--size", str(FILE_MB << 20), "--tmpfs", folder]
-    mounted += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    for prefix in dict.fromkeys(("/", "/usr", "/usr/local", sys.base_prefix, sys.prefix)):
+        mounted += _libraries(prefix)
+    if os.path.isdir(copy := os.path.join(sysconfig.get_path("purelib"), "labkit")):
+        mounted += ["--tmpfs", copy, "--remount-ro", copy]  # an installed labkit, with its answers
+    mounted += ["--ro-bind", str(stage), "/stage"]
+    # In /proc root could change the kernel, and anybody the process that ends all others.
+    mounted += [part for place in ("/proc", "/dev", "/") for part in ("--remount-ro", place)]
+    mounted += ["--chdir", "/tmp"]
     named = [
-        part for name, value in environment(place).items() for part in ("--setenv", name, value)
+        part
+        for name, value in environment(Path("/stage")).items()
+        for part in ("--setenv", name, value)
     ]
-    return [*limited, *closed, *mounted, *named, "--", *python]
+    return [*limited, *closed, *mounted, *named, "--"]
 
 
-def _system(folder: str) -> list[str]:
-    """Mount a folder of the system as it is, which may be a link to another."""
-    if os.path.islink(folder):
-        return ["--symlink", os.readlink(folder), folder]
-    return ["--ro-bind", folder, folder] if os.path.isdir(folder) else []
+def _libraries(prefix: str) -> list[str]:
+    """Mount what runs below a prefix, with its links; neither its settings nor its data."""
+    mounted = []
+    for name in ("bin", "lib", "lib64", "pyvenv.cfg", "etc/ld.so.cache"):
+        path = os.path.join(prefix, name)
+        if os.path.islink(path):
+            mounted += ["--symlink", os.readlink(path), path]
+        elif os.path.exists(path):
+            mounted += ["--ro-bind", path, path]
+    return mounted
 
 
 def environment(stage: Path) -> dict[str, str]:
     """The whole environment of a run: nothing of the teacher's."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    threads = ("OMP", "OPENBLAS", "MKL", "RAYON")
     fixed = {"PYTHONHASHSEED": "0", "TQDM_DISABLE": "1", "LABKIT_STATIC": "1", "HOME": "/tmp"}
     system = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(stage)}
-    return {**system, **fixed, **dict.fromkeys(threads, "1")}
+    return {**system, **fixed, **{f"{name}_NUM_THREADS": "1" for name in threads}}
 
 
 def run(request: bytes, stage: Path, limits: Limits | None) -> Outcome:
@@ -122,16 +187,21 @@ def run(request: bytes, stage: Path, limits: Limits | None) -> Outcome:
     Without limits it runs outside any sandbox, for ever if it wants.
     """
     reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as asked, os.fdopen(reading, "rb", buffering=0) as results:
-        asked.write(request)
-        asked.seek(0)
+    with (
+        tempfile.TemporaryFile() as asked,
+        tempfile.TemporaryFile() as rules,
+        os.fdopen(reading, "rb", buffering=0) as results,
+    ):
+        for file, content in ((asked, request), (rules, refusals())):
+            file.write(content)
+            file.seek(0)
         try:
             process = subprocess.Popen(
-                command(stage, writing, limits),
+                command(stage, writing, rules.fileno(), limits),
                 stdin=asked,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[writing],
+                pass_fds=[writing, rules.fileno()],
                 env=environment(stage if not limits else Path("/stage")),
                 cwd=stage,
                 start_new_session=True,
@@ -188,15 +258,20 @@ def watch(process: subprocess.Popen[bytes], results: int, limits: Limits | None)
 
 def judge(outcome: Outcome, process: subprocess.Popen[bytes], limits: Limits) -> str:
     """Note what a run uses; return why it must be stopped, or an empty text."""
-    looks = [look for pid in descendants(process.pid) if (look := look_at(pid))]
-    cpu = sum(look[0] for look in looks)
-    held = sum(look[1] for look in looks)
-    outcome.cpu_seconds = max(outcome.cpu_seconds, cpu)
+    looks = {pid: look for pid in descendants(process.pid) if (look := look_at(pid))}
+    for pid, look in looks.items():
+        outcome.used[pid] = max(look.seconds, outcome.used.get(pid, 0))
+    ended = sum(look.seconds_of_ended for look in looks.values())
+    # Whichever is more: a process may end unseen, and one may end without its parent's knowledge.
+    counted = max(sum(outcome.used.values()), sum(look.seconds for look in looks.values()) + ended)
+    cpu = outcome.cpu_seconds = max(outcome.cpu_seconds, counted)
+    held = sum(look.mb for look in looks.values()) + sum(map(files_mb, [*looks][1:2]))
     outcome.peak_mb = max(outcome.peak_mb, held)
+    tasks = sum(look.threads for look in looks.values())
     reasons = {
         f"it took more than {limits.seconds:g} seconds of processor time": cpu > limits.seconds,
         f"it held more than {limits.memory_mb} MB of memory": held > limits.memory_mb,
-        f"it ran more than {MOST_PROCESSES} processes": len(looks) > MOST_PROCESSES,
+        f"it ran more than {MOST_TASKS} processes and threads": tasks > MOST_TASKS,
         "it gave back more than 64 MB": len(outcome.lines) > MOST_RETURNED,
         "it did not end in time": outcome.seconds > WALL_FACTOR * limits.seconds + WALL_EXTRA,
     }
@@ -205,28 +280,45 @@ def judge(outcome: Outcome, process: subprocess.Popen[bytes], limits: Limits) ->
 
 def descendants(pid: int) -> Iterator[int]:
     """Yield a process and all below it, whichever of its threads began them."""
-    yield pid
-    try:
-        below = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    except OSError:  # it ended while we looked
-        return
-    for child in " ".join(below).split():
-        yield from descendants(int(child))
+    waiting = [pid]
+    for found in waiting:
+        yield found
+        for path in Path(f"/proc/{found}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # it ended while we looked
+                waiting += map(int, path.read_text().split())
 
 
-def look_at(pid: int) -> tuple[float, float] | None:
-    """Return a process's seconds of processor time, with its dead children's, and its MB.
+def files_mb(pid: int) -> float:
+    """Return the MB that files hold in the folders which a process in a sandbox may write to."""
+    held = 0.0
+    for folder in ("tmp", "dev/shm"):
+        with contextlib.suppress(OSError):
+            room = os.statvfs(f"/proc/{pid}/root/{folder}")
+            if room.f_blocks * room.f_frsize == FILE_MB << 20:  # or it sees the host's folder still
+                held += (room.f_blocks - room.f_bfree) * room.f_frsize / 1e6
+                held += (room.f_files - room.f_ffree) / 1e3  # each costs the kernel a kilobyte
+    return held
 
-    Files that live in memory count as well.
-    """
+
+@dataclass(frozen=True)
+class Look:
+    """What a process uses."""
+
+    seconds: float
+    seconds_of_ended: float
+    """Of its children that ended, as far as it knows."""
+    mb: float
+    threads: int
+
+
+def look_at(pid: int) -> Look | None:
+    """Look at a process; None if it has ended."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        files = [
-            path for path in Path(f"/proc/{pid}/fd").iterdir() if "memfd:" in os.readlink(path)
-        ]
-        held = sum(path.stat().st_blocks * 512 for path in files)
-    except (OSError, IndexError):  # it ended while we looked
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
         return None
-    ticks = sum(map(int, after_name[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK"), (held + pages * os.sysconf("SC_PAGE_SIZE")) / 1e6
+    mine, mine_too, ended, ended_too, *_, threads = map(int, after_name[11:18])
+    held = map(int, re.findall(r"^(?:VmRSS|VmSwap|HugetlbPages):\s+(\d+)", status, re.MULTILINE))
+    ticks = os.sysconf("SC_CLK_TCK")
+    return Look((mine + mine_too) / ticks, (ended + ended_too) / ticks, sum(held) / 1e3, threads)
