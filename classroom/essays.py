@@ -66,9 +66,7 @@ def read_essays(course: Course, exam: Exam, record: Record, sheet: Path, who: st
         ]
     except (OSError, ValueError, KeyError) as error:
         raise CourseError(f"{sheet} cannot be read as a sheet of essays: {error}") from error
-    with record.transaction():
-        for made in decisions:
-            record.decide(exam.name, made)
+    record.decide(exam.name, *decisions)
     return len(decisions)
 
 

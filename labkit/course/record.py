@@ -187,16 +187,24 @@ class Record:
         ).fetchone()
         return int(count)
 
-    def decide(self, assignment: str, decision: Decision) -> None:
-        """Keep a teacher's decision; earlier ones stay readable."""
+    def decide(self, assignment: str, *decisions: Decision) -> None:
+        """Keep a teacher's decisions, all or none; earlier ones stay readable."""
         with self.transaction() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO decisions (assignment, student, question, points, who, why, "
                 "decided_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(assignment, decision.student, decision.question, decision.points),
-                    *(decision.who, decision.why, decision.decided_at or now()),
-                ),
+                [
+                    (
+                        assignment,
+                        d.student,
+                        d.question,
+                        d.points,
+                        d.who,
+                        d.why,
+                        d.decided_at or now(),
+                    )
+                    for d in decisions
+                ],
             )
 
     def decisions(self, assignment: str) -> dict[tuple[str, str], Decision]:
