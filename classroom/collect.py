@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from classroom.names import CANVAS, Names, platform, without, words
+from classroom.names import CANVAS, Names, name_words, platform, without
 from labkit.course import CourseError
 from labkit.course.exam import find_notebook, read_cells
 from labkit.course.record import Record
@@ -127,7 +127,7 @@ def collect(
     titles = {assignment.name, PurePosixPath(assignment.notebook or assignment.name).stem}
     with suppress(CourseError):
         titles.add(find_notebook(course, assignment).stem)
-    names = Names(course.roster.values(), {*map(words, titles)})
+    names = Names(course.roster.values(), {*map(name_words, titles)})
     desk = _Desk(course, assignment, source, record, received, names)
     try:
         if source.is_dir() or not source.name.casefold().endswith(".zip"):
@@ -289,7 +289,7 @@ class _Desk:
     def choose(self, paths: Collection[tuple[str, ...]]) -> tuple[str, ...]:
         """Return which notebook is the submission; raise CourseError if in doubt."""
         titles, name = self.names.titles, self.assignment.name
-        called = {path: words(PurePosixPath(path[-1]).stem) for path in paths}
+        called = {path: name_words(PurePosixPath(path[-1]).stem) for path in paths}
         exact = [path for path, said in called.items() if said in titles]
         close = [path for path, said in called.items() if without(said, titles) != said]
         found = exact or close or list(called)
@@ -298,7 +298,7 @@ class _Desk:
         if len(found) > 1:
             raise CourseError(f"is one of {len(found)} notebooks: ask which is {name}.ipynb")
         for other in () if close else self.course.assignments:
-            if without(called[found[0]], {words(other)}) != called[found[0]]:
+            if without(called[found[0]], {name_words(other)}) != called[found[0]]:
                 raise CourseError(f"is called after {other}, and this is {name}")
         return found[0]
 

@@ -30,10 +30,10 @@ LONG_ID, MOST_ORDERED = 6, 5
 Words = tuple[str, ...]
 
 
-def words(text: str) -> Words:
+def name_words(text: str) -> Words:
     """Return the words of a name, without case and accents.
 
-    >>> words("Lovelace, Zoë_2"), words("2024010101王小明")
+    >>> name_words("Lovelace, Zoë_2"), name_words("2024010101王小明")
     (('lovelace', 'zoe', '2'), ('2024010101', '王小明'))
     """
     letters = unicodedata.normalize("NFKD", text)
@@ -72,11 +72,11 @@ class Names:
         self.titles = titles
         for student in roster:
             for text in (student.id, student.email, student.email.split("@")[0]):
-                self.meant[words(text)].add(student.id)
-            for name in _orders(words(student.name)):
+                self.meant[name_words(text)].add(student.id)
+            for name in _orders(name_words(student.name)):
                 self.meant[name].add(student.id)
             if len(student.id) >= LONG_ID and re.search(r"\d", student.id):
-                self.long.add(words(student.id))
+                self.long.add(name_words(student.id))
 
     def of(self, parts: tuple[str, ...]) -> set[str]:
         """Return whose a file may be, by what stands first: the rest was chosen by a student."""
@@ -93,10 +93,10 @@ class Names:
         """
         spare = self.titles if titles is None else titles
         copied = COPY.fullmatch(label)
-        rest = without(words(copied[1] if copied else label), spare)
+        rest = without(name_words(copied[1] if copied else label), spare)
         if not rest:  # the number of a copy is nobody's id
             return set()
-        if found := self._all(rest, words(label), without(words(label), spare)):
+        if found := self._all(rest, name_words(label), without(name_words(label), spare)):
             return found
         text = f" {' '.join(rest)} "
         ids = [phrase for phrase in self.long if f" {' '.join(phrase)} " in text]

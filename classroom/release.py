@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course import CourseError
-from labkit.course.exam import defined, find_notebook, plain, used
+from labkit.course.exam import find_notebook
 from labkit.course.settings import Assignment, Course
+from labkit.course.source import defined, plain, used
 from labkit.files import write_atomically
 
 SHINGLE = 12  # so many tokens in a row of a solution, and of nothing students see, are a copy

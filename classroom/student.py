@@ -19,6 +19,7 @@ from labkit.checks import VISIBLE_SEED
 from labkit.course import CourseError, exam
 from labkit.course.inside import Anything
 from labkit.course.settings import NAME, Assignment, Course
+from labkit.course.source import defined, plain
 from labkit.files import write_atomically
 
 STUBS = re.compile(r"# YOUR CODE HERE|raise NotImplementedError\(\)|YOUR ANSWER HERE")
@@ -160,7 +161,7 @@ def _explain(text: str, content: bytes) -> str:
     """Say more where a name is missing that stands in another cell."""
     missing = re.search(r"NameError: name '(\w+)' is not defined", text)
     cells = ["".join(cell["source"]) for cell in json.loads(content)["cells"]]
-    if not missing or not any(missing[1] in exam.defined(exam.plain(cell)) for cell in cells):
+    if not missing or not any(missing[1] in defined(plain(cell)) for cell in cells):
         return text
     return (
         f"your function uses a helper `{missing[1]}` that is defined outside the answer cell: move "

@@ -270,18 +270,18 @@ def test_ci_installs_what_is_missing_then_tests(host: Host) -> None:
     host.add("apt-get")
     host.add("python3", body="exit 1")
     calls, _ = host.run()
-    packages = "chromium fonts-noto-cjk python3-venv"
+    packages = "chromium bubblewrap fonts-noto-cjk python3-venv"
     assert calls == ["apt-get update", f"{INSTALL} {packages}", "make test"]
 
 
 def test_ci_installs_nothing_when_all_is_there(host: Host) -> None:
-    host.add("apt-get", "google-chrome")
+    host.add("apt-get", "google-chrome", "bwrap")
     host.add("fc-list", body="echo Noto")
     assert host.run() == (["make test"], "")
 
 
 def test_ci_knows_a_font_without_fontconfig(host: Host) -> None:
-    host.add("apt-get", "chromium", "dpkg")
+    host.add("apt-get", "chromium", "bwrap", "dpkg")
     assert host.run() == (["make test"], "")
 
 

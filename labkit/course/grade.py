@@ -20,10 +20,11 @@ import numpy as np
 
 from labkit.checks import Exercise, Mark
 from labkit.course import CourseError
-from labkit.course.exam import LARGEST_ANSWER, Exam, Question, answers, program, read_exam
+from labkit.course.exam import Exam, Question, answers, program, read_exam
 from labkit.course.record import QuestionMark, Record, Submission
 from labkit.course.sandbox import MISSING, Limits, Outcome, is_available, run
 from labkit.course.settings import Assignment, Course
+from labkit.course.source import LARGEST_ANSWER
 from labkit.course.stage import make_stage
 from labkit.course.values import MOST_PARTS, encode, parse, unpack
 
@@ -79,7 +80,7 @@ class Bench:
         outcome = run(json.dumps(request).encode(), self.stage, self.limits)
         results = read_results(outcome, len(self.cases))
         marks = [
-            judged(self.exercise, case, result)
+            mark_for(self.exercise, case, result)
             for case, result in zip(self.cases, results, strict=True)
         ]
         log = outcome.log.decode("utf-8", "replace")
@@ -104,9 +105,9 @@ class Bench:
         self, case: tuple[Any, ...], result: Mapping[str, Any], mark: Mark, stopped: str
     ) -> dict[str, Any]:
         """Say in words what was tried, what came and what was expected: no value of a case."""
-        given = ", ".join(map(describe, self.exercise.arguments(case)))
+        given = ", ".join(map(in_words, self.exercise.arguments(case)))
         if "value" in result:
-            came = describe(result["value"])
+            came = in_words(result["value"])
         else:
             came = result.get("error") or (f"nothing: {stopped}" if stopped else "nothing")
         if self.exercise.judge and "value" in result and mark.share < 1:
@@ -122,13 +123,13 @@ class Bench:
         """Describe the reference's value."""
         if self.exercise.judge:
             return self.exercise.expected
-        return describe(self.exercise.reference(*self.exercise.arguments(case)))
+        return in_words(self.exercise.reference(*self.exercise.arguments(case)))
 
 
-def describe(value: Any) -> str:
+def in_words(value: Any) -> str:
     """Say what kind of value it is and how large, without its content.
 
-    >>> describe([1, 2]), describe("abc"), describe(np.ones((2, 3))), describe(0.5), describe(None)
+    >>> in_words([1, 2]), in_words("abc"), in_words(np.ones((2, 3))), in_words(0.5), in_words(None)
     ('a list of 2', 'a text of 3 characters', 'an array of shape (2, 3)', 'a number', 'None')
     """
     if isinstance(value, str):
@@ -174,7 +175,7 @@ def _result(said: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": "something else than numbers, text, lists and arrays"}
 
 
-def judged(exercise: Exercise, case: tuple[Any, ...], result: Mapping[str, Any]) -> Mark:
+def mark_for(exercise: Exercise, case: tuple[Any, ...], result: Mapping[str, Any]) -> Mark:
     """Return what one case earns; a value that cannot even be compared earns nothing."""
     if "value" not in result:
         return Mark(0, str(result.get("error", "")))

@@ -12,16 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.course import CourseError
-from labkit.course.exam import (
+from labkit.course.exam import MOST_CELLS, Exam, answers, program, read_exam
+from labkit.course.source import (
     LARGEST_ANSWER,
-    MOST_CELLS,
     MOST_COMMANDS,
-    Exam,
-    answers,
     defined,
     plain,
-    program,
-    read_exam,
     used,
     without_idle_imports,
 )

@@ -15,7 +15,7 @@ import pytest
 
 from labkit.course import CourseError
 from labkit.course import grade as grading
-from labkit.course.grade import RECORD, describe, grade
+from labkit.course.grade import RECORD, grade, in_words
 from labkit.course.record import Record
 from labkit.course.settings import Course, read_course
 from tests.course.small import (
@@ -401,7 +401,7 @@ def test_odd_letters_are_kept_as_they_came(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_is_described_without_its_content(value: Any, words: str) -> None:
-    assert describe(value) == words
+    assert in_words(value) == words
 
 
 def test_no_stage_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

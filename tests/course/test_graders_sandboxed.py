@@ -12,7 +12,7 @@ import pytest
 
 from labkit.checks import Exercise, Mark
 from labkit.course.exam import Question
-from labkit.course.grade import Bench, judged, read_results
+from labkit.course.grade import Bench, mark_for, read_results
 from labkit.course.sandbox import Limits, is_available, run
 from labkit.course.stage import make_stage
 from tests.contract.test_checks import EXERCISES
@@ -87,4 +87,4 @@ def test_every_known_answer_earns_what_it_must(key: str, tmp_path: Path) -> None
 
 def _mark(exercise: Exercise, case: tuple[Any, ...], given: tuple[str, Any]) -> Mark:
     kind, value = given
-    return judged(exercise, case, {kind: value})
+    return mark_for(exercise, case, {kind: value})
