@@ -287,6 +287,18 @@ seen = attention(weights, list("abcd"))
 seen"""
 
 
+RUN = "async () => { await window.jupyterapp.commands.execute('notebook:run-cell'); }"
+
+
+def ran(page: Page, cell: int) -> str:
+    """Run one cell of the open notebook; the text of its value."""
+    content = "window.jupyterapp.shell.currentWidget.content"
+    page.evaluate(f"() => {{ {content}.activeCellIndex = {cell}; }}")
+    wait_for(page, RUN)
+    outputs = page.evaluate(f"() => {content}.widgets[{cell}].model.outputs.toJSON()")
+    return str(outputs[0]["data"]["text/plain"])
+
+
 def test_what_is_chosen_reaches_python_and_keys_stay_inside(browser: Page, tmp_path: Path) -> None:
     work, home = tmp_path / "work", tmp_path / "home"
     work.mkdir()
@@ -305,8 +317,7 @@ def test_what_is_chosen_reaches_python_and_keys_stay_inside(browser: Page, tmp_p
         page.goto(address.format("attention.ipynb"))
         page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
         wait_for(page, KERNEL_IS_READY)
-        run = "async () => { await window.jupyterapp.commands.execute('notebook:run-cell'); }"
-        wait_for(page, run)
+        wait_for(page, RUN)
         matrix = page.get_by_role("img", name="head 0 of layer 0")
         matrix.wait_for()
         matrix.focus()
@@ -316,13 +327,11 @@ def test_what_is_chosen_reaches_python_and_keys_stay_inside(browser: Page, tmp_p
         count = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
         assert page.evaluate(count) == 2
         assert page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex") == 0
-        page.evaluate(
-            "() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1; }"
-        )
-        wait_for(page, run)
-        outputs = page.evaluate(
-            "() => window.jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.toJSON()"
-        )
+        # JupyterLab keeps a change back while the kernel is busy with the one before it, so the
+        # cell may overtake the last key: it is run until what it says stays the same.
+        said = ["", ran(page, 1)]
+        while said[-1] != said[-2]:
+            said.append(ran(page, 1))
         page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    assert json.loads(outputs[0]["data"]["text/plain"]) == [1, 2, [2]]
+    assert json.loads(said[-1]) == [1, 2, [2]]
     assert errors == []
