@@ -1,9 +1,9 @@
-"""Execute chapters from a fresh kernel and store their outputs: `make notebooks`.
+"""Execute chapters and problem sets from a fresh kernel and store their outputs: `make notebooks`.
 
     python -m tests.contract.execute [NAMES…] [--check]
 
-A name is the beginning of a file name, such as 12. `--check` writes nothing and fails where a
-chapter would change. A chapter that raises is not written.
+A name is the beginning of a file name, such as 12 or ps1. `--check` writes nothing and fails where
+a notebook would change. One that raises is not written.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from experiments.recording import write_recording
 from labkit.files import write_atomically
 from labkit.recorded import read_recording
 from tests.contract.normalise import normalise
-from tests.contract.reading import NOTEBOOKS, ROOT, parse, paths
+from tests.contract.reading import NOTEBOOKS, ROOT, assignment_paths, parse, paths
 from tests.contract.rules_anatomy import declared_seconds
 
 TIMES = ROOT / "benchmarks" / "chapters.csv"
@@ -130,12 +130,13 @@ def head() -> dict[str, str]:
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.contract.execute")
-    parser.add_argument("names", nargs="*", help="beginnings of file names; all chapters if none")
+    parser.add_argument("names", nargs="*", help="beginnings of file names; all if none")
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     chosen = parser.parse_args(arguments)
-    wanted = [path for path in paths() if path.stem.startswith(tuple(chosen.names) or "")]
+    every = [*paths(), *assignment_paths()]
+    wanted = [path for path in every if path.stem.startswith(tuple(chosen.names) or "")]
     if not wanted:
-        print(f"no chapter in {NOTEBOOKS} begins with {' or '.join(chosen.names)}")
+        print(f"no chapter or problem set in {NOTEBOOKS} begins with {' or '.join(chosen.names)}")
         return 1
     rows, well = [], True
     for path in wanted:

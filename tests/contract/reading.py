@@ -99,8 +99,13 @@ def paths() -> list[Path]:
     return sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
+def assignment_paths() -> list[Path]:
+    """Every problem set's file, with solutions."""
+    return sorted((NOTEBOOKS / "assignments").glob("*.ipynb"))
+
+
 def read(path: Path) -> Notebook:
-    """Read a chapter from disk."""
+    """Read a chapter or a problem set from disk."""
     return parse(path.stem, path.read_text(encoding="utf-8"))
 
 

@@ -76,6 +76,16 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 }
 """(chapter, rule) and why the rule does not hold there. A test sees that each is needed."""
 
+CHAPTERS_ONLY: dict[str, str] = {
+    "metadata_says_who": "a problem set is called ps1 and has no number",
+    "title_promises": "it promises hours to work and not minutes to read",
+    "ends_well": "it builds nothing in labkit",
+    "league_has_its_row": "its models are the students' own",
+    "exercises_are_enough": "it may have more than six",
+    "nothing_before_it_is_built": "its number says nothing about what was read before it",
+}
+"""Rules that a problem set need not keep, each with its reason; it keeps all others."""
+
 
 def all_rules(library: Library) -> dict[str, Rule]:
     """Every rule by its name, those about labkit bound to one reading of it."""

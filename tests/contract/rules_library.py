@@ -68,13 +68,13 @@ def part(module: str) -> str:
 
 
 def is_light(module: str) -> bool:
-    """Whether a module has to do without torch; a chapter's exercises need what the chapter needs.
+    """Whether a module has to do without torch; exercises need what their notebook needs.
 
     >>> is_light("labkit.checks"), is_light("labkit.checks.ch33"), is_light("labkit.gpt")
     (True, False, False)
     """
-    of_chapter = module.startswith("labkit.checks.ch")
-    return not of_chapter and part(module) not in NEED_TORCH | {"__main__"}
+    of_notebook = module.startswith(("labkit.checks.ch", "labkit.checks.ps"))
+    return not of_notebook and part(module) not in NEED_TORCH | {"__main__"}
 
 
 def dependencies(library: Library) -> dict[str, set[str]]:

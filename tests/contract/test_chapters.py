@@ -1,20 +1,23 @@
-"""Every chapter against every rule, each pair a test of its own."""
+"""Every chapter and problem set against every rule, each pair a test of its own."""
 
 import pytest
 
 from labkit.recorded import read_recording
 from tests.contract.execute import TIMES
 from tests.contract.library import read_library
-from tests.contract.reading import Notebook, paths, read
-from tests.contract.rules import COURSE_RULES, EXCEPTIONS, all_rules
+from tests.contract.reading import Notebook, assignment_paths, paths, read
+from tests.contract.rules import CHAPTERS_ONLY, COURSE_RULES, EXCEPTIONS, all_rules
 from tests.contract.rules_anatomy import declared_seconds
+from tests.contract.rules_code import nothing_twice_in_the_course
 
 CHAPTERS = {path.stem: path for path in paths()}
+ASSIGNMENTS = {path.stem: path for path in assignment_paths()}
 RULES = all_rules(read_library())
 
 
 def test_there_are_chapters() -> None:
     assert CHAPTERS, "notebooks/ holds no chapter, so nothing was checked"
+    assert ASSIGNMENTS, "notebooks/assignments/ holds no problem set"
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -41,9 +44,27 @@ def test_course_keeps(rule: object) -> None:
     assert not told, "\n".join(told)
 
 
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in CHAPTERS_ONLY])
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_problem_set_keeps(name: str, rule: str) -> None:
+    told = RULES[rule](read(ASSIGNMENTS[name]))
+    assert not told, "\n".join([name, *told])
+
+
+def test_what_problem_sets_need_not_keep_are_rules() -> None:
+    assert CHAPTERS_ONLY.keys() <= RULES.keys()
+
+
+def test_problem_sets_repeat_no_code_of_the_course() -> None:
+    every = [*CHAPTERS.values(), *ASSIGNMENTS.values()]
+    told = nothing_twice_in_the_course([read(path) for path in every])
+    assert not told, "\n".join(told)
+
+
 def test_times_are_recorded_as_declared() -> None:
     """The README's table is made of these; `make notebooks` writes them."""
     rows = read_recording(TIMES.stem, TIMES.parent).rows
     recorded = {row["file"]: float(row["cpu_seconds_declared"]) for row in rows}
-    declared = {path.name: declared_seconds(read(path)) for path in CHAPTERS.values()}
+    every = [*CHAPTERS.values(), *ASSIGNMENTS.values()]
+    declared = {path.name: declared_seconds(read(path)) for path in every}
     assert recorded == declared

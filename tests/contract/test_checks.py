@@ -1,4 +1,4 @@
-"""Checks, checked: each passes its reference, fails its wrong answers, and belongs to a chapter."""
+"""Checks, checked: each passes its reference, fails its wrong answers, belongs to a notebook."""
 
 import importlib
 import itertools
@@ -11,15 +11,23 @@ import pytest
 
 from labkit.checks import GRADING_SEED, VISIBLE_SEED, Exercise
 from tests.contract.library import read_library
-from tests.contract.reading import definitions, names_used, paths, read, tree
+from tests.contract.reading import (
+    assignment_paths,
+    definitions,
+    names_used,
+    paths,
+    read,
+    tree,
+)
 from tests.contract.rules_exercises import checked
 
-SEEDS = range(5)
+SEEDS, OPEN_SEEDS = range(5), range(2)
+"""For questions with a value to hit; for open ones, whose cases are as long as a small training."""
 FEWEST_WRONG = 3
 MODULES: dict[str, ModuleType] = {
-    name.removeprefix("labkit.checks.ch"): importlib.import_module(name)
+    name.removeprefix("labkit.checks.").removeprefix("ch"): importlib.import_module(name)
     for name in read_library()
-    if name.startswith("labkit.checks.ch")
+    if name.startswith(("labkit.checks.ch", "labkit.checks.ps"))
 }
 EXERCISES: dict[str, Exercise] = {
     f"{number}-{name}": value
@@ -44,27 +52,41 @@ def nothing(*arguments: Any) -> None:
     return None
 
 
+def earned(exercise: Exercise, answer: Callable[..., Any]) -> set[float]:
+    """The points that an answer earns, on whatever seed."""
+    is_open = exercise.judge is not None and exercise.partial
+    return {exercise.grade(answer, seed) for seed in (OPEN_SEEDS if is_open else SEEDS)}
+
+
 def test_there_are_exercises() -> None:
     assert EXERCISES, "labkit/checks holds no exercise, so nothing was checked"
 
 
 @every_exercise
-def test_the_reference_passes(name: str) -> None:
+def test_the_reference_earns_all_points(name: str) -> None:
     exercise = EXERCISES[name]
-    assert [exercise.passes(exercise.reference, seed) for seed in SEEDS] == [True] * len(SEEDS)
+    assert exercise.points > 0
+    assert earned(exercise, exercise.reference) == {exercise.points}
 
 
 @every_exercise
-def test_every_wrong_answer_fails_on_every_seed(name: str) -> None:
+def test_every_wrong_answer_earns_nothing_on_every_seed(name: str) -> None:
     exercise = EXERCISES[name]
     assert len(exercise.wrong) >= FEWEST_WRONG
-    passed = [
-        (place, seed)
-        for place, answer in enumerate(exercise.wrong)
-        for seed in SEEDS
-        if exercise.passes(answer, seed)
-    ]
-    assert passed == [], "(wrong answer, seed) that passed"
+    for answer in exercise.wrong:
+        assert earned(exercise, answer) == {0}
+
+
+PARTLY = [(name, place) for name, e in EXERCISES.items() for place in range(len(e.partly))]
+
+
+@pytest.mark.parametrize(("name", "place"), PARTLY)
+def test_an_answer_right_in_part_earns_its_points_on_every_seed(name: str, place: int) -> None:
+    exercise = EXERCISES[name]
+    answer, points = exercise.partly[place]
+    assert exercise.partial
+    assert 0 < points < exercise.points
+    assert earned(exercise, answer) == {points}
 
 
 @every_exercise
@@ -73,8 +95,8 @@ def test_an_empty_answer_fails_and_earns_nothing(
     name: str, answer: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     exercise = EXERCISES[name]
-    assert not any(exercise.passes(answer, seed) for seed in SEEDS)
-    assert exercise.grade(answer) == 0
+    assert earned(exercise, answer) == {0}
+    assert not exercise.passes(answer, VISIBLE_SEED)
     assert exercise(answer) is exercise.reference
     assert exercise(exercise.reference) is exercise.reference
     assert exercise.name in capsys.readouterr().out
@@ -83,7 +105,9 @@ def test_an_empty_answer_fails_and_earns_nothing(
 @every_exercise
 def test_wrong_answers_are_different_programs(name: str) -> None:
     exercise = EXERCISES[name]
-    shapes = [code_shape(answer.__code__) for answer in (exercise.reference, *exercise.wrong)]
+    partly = [answer for answer, _ in exercise.partly]
+    answers = (exercise.reference, *exercise.wrong, *partly)
+    shapes = [code_shape(answer.__code__) for answer in answers]
     assert all(a != b for a, b in itertools.combinations(shapes, 2))
 
 
@@ -112,8 +136,8 @@ def test_a_check_leaves_nothing_to_an_answer_that_changes_its_arguments(name: st
     assert exercise.passes(empties, VISIBLE_SEED)
 
 
-@pytest.mark.parametrize("path", paths(), ids=lambda path: path.stem)
-def test_a_chapter_asks_exactly_its_exercises(path: Any) -> None:
+@pytest.mark.parametrize("path", [*paths(), *assignment_paths()], ids=lambda path: path.stem)
+def test_a_notebook_asks_exactly_its_exercises(path: Any) -> None:
     """Names, functions and points agree between the notebook and labkit.checks."""
     notebook = read(path)
     asked: dict[str, tuple[str, float]] = {}

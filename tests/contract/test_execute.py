@@ -82,7 +82,8 @@ def test_names_choose_chapters(
         return path.stem, None, path.stem != "13_bad"
 
     files = [tmp_path / f"{name}.ipynb" for name in ("00_a", "12_b", "13_bad")]
-    monkeypatch.setattr(execute, "paths", lambda: files)
+    monkeypatch.setattr(execute, "paths", lambda: files[:2])
+    monkeypatch.setattr(execute, "assignment_paths", lambda: files[2:])
     monkeypatch.setattr(execute, "run_chapter", fake)
     assert execute.main([]) == 1
     assert chosen == ["00_a", "12_b", "13_bad"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mypy import api
 
-from tests.contract.reading import ROOT, paths, read
+from tests.contract.reading import ROOT, assignment_paths, paths, read
 
 LENIENT = (
     "--allow-untyped-defs",
@@ -24,7 +24,7 @@ def faults(scripts: list[Path]) -> list[str]:
 
 def test_chapters_type_check(tmp_path: Path) -> None:
     scripts = []
-    for path in paths():
+    for path in [*paths(), *assignment_paths()]:
         script = tmp_path / f"chapter_{path.stem}.py"
         code = "\n\n".join(cell.source for cell in read(path).code)
         script.write_text(code, encoding="utf-8")

@@ -1,7 +1,8 @@
 """Answers that students might hand in, as texts and as functions.
 
-`tests/course/right/chNN.py` holds right ones and `tests/course/lazy/chNN.py` those that let labkit
-do the work. A function `my_name__style` is an answer to the exercise `my_name`.
+`tests/course/right/` holds right ones and `tests/course/lazy/` those that let labkit do the work,
+a file for each notebook: chNN.py, psN.py. A function `my_name__style` is an answer to the exercise
+`my_name`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.checks import Exercise
-from tests.contract.test_checks import EXERCISES
+from tests.contract.test_checks import EXERCISES, MODULES
 
 FOLDER = Path(__file__).parent
 Answer = Callable[..., Any]
@@ -22,7 +23,7 @@ class Given:
     """An answer that somebody might hand in."""
 
     chapter: str
-    """Such as "12"."""
+    """Such as "12", or "ps1" for a problem set."""
     name: str
     """Of the function in its file, such as "my_pair_counts__loops"."""
     text: str
@@ -73,7 +74,7 @@ def read_answers(folder: str) -> list[Given]:
 
 
 def _read(folder: Path) -> Iterator[Given]:
-    for path in sorted(folder.glob("ch*.py")):
+    for path in sorted(folder.glob("[!_]*.py")):
         text = path.read_text(encoding="utf-8")
         for name in run(text):
             if name.startswith("my_"):
@@ -86,9 +87,9 @@ def stolen() -> list[Given]:
         Given(
             chapter,
             f"{exercise.name}__lazy",
-            f"from labkit.checks import ch{chapter} as check\n\n\n"
+            f"from {MODULES[chapter].__name__} import {name} as check\n\n\n"
             f"def {exercise.name}__lazy(*arguments):\n"
-            f"    return check.{name}.reference(*arguments)\n",
+            "    return check.reference(*arguments)\n",
         )
         for key, exercise in EXERCISES.items()
         for chapter, name in [key.split("-", 1)]
