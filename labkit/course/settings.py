@@ -34,9 +34,9 @@ penalty = 0.1        # share of the points that each further day costs
 last_day = 7         # later than so many days, nothing is earned
 grace_minutes = 10   # a clock may be wrong
 
-[assignments.ngrams]
-title = "N-grams"
-notebook = "12"      # a chapter, or a notebook in this folder, such as "mine.ipynb"
+[assignments.ps1]
+title = "Tokens and n-grams"
+notebook = "ps1"     # a problem set, a chapter such as "12", or a notebook in this folder
 deadline = {deadline}
 seconds = 10         # processor time of each question
 memory_mb = 1024

@@ -21,6 +21,9 @@ from workbench.command import main
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     init_course(tmp_path / "course")
+    settings = (tmp_path / "course" / "course.toml").read_text(encoding="utf-8")
+    chapter = settings.replace("ps1]", "ngrams]").replace('"ps1"', '"12"')
+    (tmp_path / "course" / "course.toml").write_text(chapter, encoding="utf-8")
     roster = "id,name,email\nada,Ada Lovelace,\nbob,Bob Ross,\neve,Eve,\n"
     (tmp_path / "course" / "roster.csv").write_text(roster, encoding="utf-8")
     return tmp_path / "course"

@@ -26,7 +26,7 @@ def swap(folder: Path, old: str, new: str, file: str = "course.toml") -> None:
 def test_a_new_folder_is_a_course_with_a_secret_of_its_own(folder: Path, tmp_path: Path) -> None:
     course = read_course(folder)
     assert (course.title, course.term) == ('Models "at large" \\ 2', "2027")
-    assert course.assignment("ngrams").deadline > datetime.now(UTC)
+    assert course.assignment("ps1").deadline > datetime.now(UTC)
     assert os.stat(folder / "course.toml").st_mode & 0o077 == 0
     init_course(tmp_path / "another")
     assert read_course(tmp_path / "another").seed != course.seed
@@ -45,8 +45,8 @@ def test_a_course_is_never_written_over(folder: Path) -> None:
         ("penalty = 0.1", 'penalty = "much"', "late.penalty"),
         ("penalty =", "penalti =", "late.penalti"),
         ('seed = "', 'seed = "short" # "', "seed"),
-        ("deadline =", "# deadline =", "assignments.ngrams.deadline"),
-        ("[assignments.ngrams]", "[assignments.'../up']", r"assignments\.\.\./up\.name"),
+        ("deadline =", "# deadline =", "assignments.ps1.deadline"),
+        ("[assignments.ps1]", "[assignments.'../up']", r"assignments\.\.\./up\.name"),
         ("+00:00", "", "timezone"),
         ("[late]", "[late", "cannot be read"),
         ("[late]", "colour = 3\n[late]", "colour"),
@@ -69,7 +69,7 @@ def test_a_folder_without_a_course_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_an_unknown_assignment_is_told_the_known_ones(folder: Path) -> None:
-    with pytest.raises(CourseError, match=r"'poems'.*ngrams"):
+    with pytest.raises(CourseError, match=r"'poems'.*ps1"):
         read_course(folder).assignment("poems")
 
 
