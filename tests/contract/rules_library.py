@@ -11,7 +11,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("gpt",),
     ("parts",),
     ("checkpoints", "generation", "metrics", "training"),
-    ("checks", "export", "shipped", "viewers"),
+    ("checks", "export", "shipped", "tasks", "viewers"),
     ("viz",),
     ("course",),
     ("classroom",),
@@ -33,6 +33,7 @@ NEED_TORCH = {
     "ngram",
     "parts",
     "shipped",
+    "tasks",
     "training",
 }
 MAY_PRINT = {"checks", "notebook", "workbench.command", "workbench.doctor"}
