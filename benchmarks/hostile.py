@@ -54,6 +54,8 @@ def hostile(
                 NAMES[name]: share / POINTS[name] * points[NAMES[name]]
                 for name, share in (("total", attack.total), ("rows", attack.rows))
             }
+            if attack.why is not None:  # nothing was written, so no reader is asked
+                earned[NAMES["why"]] = attack.why
             yield attack, _handed_in(attack.submission, cells, replaced), earned
 
 

@@ -16,6 +16,8 @@ from labkit.course.settings import Course
 from labkit.files import write_atomically
 
 COLUMNS = ("student", "question", "out_of", "points", "comment", "answer")
+MOST_SHOWN = 30_000
+"""Characters of an answer that the sheet holds; spreadsheets hold 32,767 in a cell."""
 
 
 def write_essays(course: Course, exam: Exam, record: Record) -> tuple[Path, int]:
@@ -31,13 +33,20 @@ def write_essays(course: Course, exam: Exam, record: Record) -> tuple[Path, int]
             known = mark is None or mark.points is not None
             if known or (submission.student, question.id) in decided:
                 continue
-            answer = mark.source if mark else ""
+            answer = _shown(mark.source if mark else "")
             safe = f"'{answer}" if answer.startswith(("=", "+", "-", "@")) else answer
             sheet.writerow([submission.student, question.id, question.points, "", "", safe])
             waiting += 1
     path = course.folder / "essays" / f"{exam.name}.csv"
     write_atomically(path, "\ufeff" + text.getvalue())  # by which spreadsheets know UTF-8
     return path, waiting
+
+
+def _shown(answer: str) -> str:
+    """Cut an answer that no spreadsheet could hold, and say so."""
+    if len(answer) <= MOST_SHOWN:
+        return answer
+    return f"{answer[:MOST_SHOWN]}… ({len(answer):,} characters; the rest is in the submission)"
 
 
 def rubric(exam: Exam, question: str) -> str:
@@ -64,7 +73,7 @@ def read_essays(course: Course, exam: Exam, record: Record, sheet: Path, who: st
             )
             for row in rows
         ]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise CourseError(f"{sheet} cannot be read as a sheet of essays: {error}") from error
     record.decide(exam.name, *decisions)
     return len(decisions)
