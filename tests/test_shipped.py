@@ -1,6 +1,7 @@
 """The models that ship are whole, small, and do what their cards say."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 
@@ -58,11 +59,13 @@ def test_it_writes_by_itself_and_ends(name: str) -> None:
 @pytest.mark.parametrize("name", STORYTELLERS)
 def test_a_storyteller_is_as_near_the_truth_as_its_card_says(name: str) -> None:
     shipped = load_shipped(name)
-    said = re.search(r"Excess: \*\*([\d.]+) ± [\d.]+\*\*", shipped.card)
+    said = re.search(r"Excess: \*\*([\d.]+) ± ([\d.]+)\*\*", shipped.card)
     assert said
+    card, half = float(said[1]), float(said[2])
     world = TinyWorld.full(name.removeprefix("tinyworld-"))
     found = excess(shipped.model, shipped.tokenizer, list(world.stories(60, seed=0, split="test")))
-    assert found["excess"] == pytest.approx(float(said[1]), abs=0.0015)
+    luck = 1.5 * half * math.sqrt(ship.TEST_STORIES / 60)  # three standard errors of so few stories
+    assert found["excess"] == pytest.approx(card, abs=luck)
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(tmp_path: Path) -> None:
