@@ -87,9 +87,9 @@ def stolen() -> list[Given]:
         Given(
             chapter,
             f"{exercise.name}__lazy",
-            f"from {MODULES[chapter].__name__} import {name} as check\n\n\n"
+            f"from labkit.checks import {MODULES[chapter].__name__.split('.')[-1]} as check\n\n\n"
             f"def {exercise.name}__lazy(*arguments):\n"
-            "    return check.reference(*arguments)\n",
+            f"    return check.{name}.reference(*arguments)\n",
         )
         for key, exercise in EXERCISES.items()
         for chapter, name in [key.split("-", 1)]
