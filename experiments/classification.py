@@ -27,6 +27,7 @@ from labkit.finetune import (
     LoRAConfig,
     fine_tune,
     label_log_probs,
+    last_token,
     mean_token,
     read_all,
     vectors_of,
@@ -47,7 +48,7 @@ RECORDS = {"train": 1024, "val": 200, "test": 1000}
 VOCABULARY, LONGEST = 2048, 96
 """Tokens of the reviews' tokenizer, and how many of a review are read at most, the last ones."""
 PRETRAINING = TrainConfig(
-    max_steps=1000,
+    max_steps=600,
     batch_size=16,
     context_length=64,
     learning_rate=3e-3,
@@ -57,18 +58,19 @@ PRETRAINING = TrainConfig(
     evaluation_batches=10,
     patience=1,
 )
+EPOCHS, FEWEST_STEPS, MOST_STEPS = 2, 40, 900
+"""Each text comes twice, in so many updates at least and at most."""
 TUNING = TrainConfig(
-    max_steps=1,
+    max_steps=MOST_STEPS,
     batch_size=16,
     context_length=LONGEST,
     learning_rate=1e-3,
     warmup_steps=10,
     weight_decay=0.01,
 )
-EPOCHS = 2
 LORA, LORA_RATE = LoRAConfig(rank=4, alpha=8.0), 5e-3
 SIZES = (16, 64, 256, 1024)
-DRAWS = 5
+DRAWS, DRAWS_TUNED = 5, 3
 LABELS = (" was very sad.", " was very happy.")
 """How a story of TinyWorld may go on after somebody's name: words that it knows."""
 SYSTEMS = ("naive Bayes", "logistic regression", "head only", "all weights", "LoRA")
@@ -190,11 +192,15 @@ def answers(fitted: Pipeline, task: Task) -> Truths:
 
 
 def classifier(task: Task, *, lora: bool = False, seed: int = 0) -> Classifier:
-    """Put a head on the model's mean vector, with low-rank changes if asked for."""
+    """Put a head on the model, with low-rank changes if asked for.
+
+    It reads the last token, a name, in a story, and the mean of all in a review.
+    """
     body: nn.Module = vectors_of(task.model)
     if lora:
         body = with_lora(body, LORA, generator=torch.Generator().manual_seed(seed))
-    return Classifier(body, task.model.config.d_model, 2, pool=mean_token)
+    pool = last_token if task.data == "tinyworld" else mean_token
+    return Classifier(body, task.model.config.d_model, 2, pool=pool)
 
 
 @lru_cache
@@ -228,7 +234,8 @@ def answers_by_tuning(
 ) -> Truths:
     """Train all weights and the head, or low-rank changes and the head."""
     rows = range(len(task.ids["train"])) if some is None else some
-    steps = max(40, EPOCHS * len(rows) // TUNING.batch_size)
+    steps = EPOCHS * len(rows) // TUNING.batch_size
+    steps = min(max(FEWEST_STEPS, steps), MOST_STEPS)
     rate = LORA_RATE if lora else TUNING.learning_rate
     config = replace(TUNING, max_steps=steps, learning_rate=rate, seed=seed)
     model = classifier(task, lora=lora, seed=seed)
@@ -320,18 +327,18 @@ def curve_rows(quick: bool = False) -> Iterator[Row]:
 
 def few(task: Task, system: str, size: int) -> Row:
     """Return one point of a curve; draw d of a size is the same for all systems."""
-    shares = []
-    for draw in range(DRAWS):
+    shares, draws = [], DRAWS_TUNED if system == "all weights" else DRAWS
+    for draw in range(draws):
         rng = np.random.default_rng((draw, size))
         some = rng.permutation(len(task.texts["train"]))[:size].tolist()
         right = asked(task, system, some, seed=draw) == task.positive["test"]
         shares.append(float(right.mean()))
-    half = float(stats.t.ppf(0.975, DRAWS - 1) * stats.sem(shares))
+    half = float(stats.t.ppf(0.975, draws - 1) * stats.sem(shares))
     return {
         "data": task.data,
         "system": system,
         "examples": size,
-        "draws": DRAWS,
+        "draws": draws,
         "value": round(float(np.mean(shares)), 4),
         "half": round(half, 4),
         "quick": "yes" if (task.data, system, size) == ("reviews_en", "naive Bayes", 64) else "",

@@ -6,7 +6,6 @@ changes the model that it is given, except `fine_tune`, which trains in place.
 """
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from labkit.functional import cross_entropy
 from labkit.gpt import GPT
+from labkit.metrics import token_log_probs
 from labkit.model import LanguageModel
 from labkit.training.config import TrainConfig
 from labkit.training.optimiser import make_optimisers, set_learning_rate
@@ -24,8 +24,7 @@ Ids = Sequence[Sequence[int]]
 Pool = Callable[[Tensor, Tensor], Tensor]
 """From vectors (B, T, D) and lengths (B,) to what a head reads, such as (B, D)."""
 Loss = Callable[[Tensor, Tensor], Tensor]
-AT_ONCE = 64
-"""Texts that are read together where nothing is trained."""
+AT_ONCE = 64  # texts that are read together where nothing is trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +43,6 @@ class LoRAConfig:
         if self.rank < 1 or not self.layers:
             raise ValueError(f"expected a rank of at least 1 and some layers, got {self}")
 
-    @property
-    def scale(self) -> float:
-        """What the change is multiplied by."""
-        return self.alpha / self.rank
-
 
 class LoRA(nn.Module):
     """A frozen linear layer and a change of low rank that is trained beside it.
@@ -60,20 +54,15 @@ class LoRA(nn.Module):
     def __init__(self, base: nn.Linear, config: LoRAConfig, generator: torch.Generator) -> None:
         """Freeze the layer and draw the way down, with deviation 1 / √D."""
         super().__init__()
-        self.base, self.scale = base.requires_grad_(False), config.scale
+        self.base, self.scale = base.requires_grad_(False), config.alpha / config.rank
         n_out, n_in = base.weight.shape
-        drawn = torch.randn(config.rank, n_in, generator=generator) / math.sqrt(n_in)
+        drawn = torch.randn(config.rank, n_in, generator=generator) * n_in**-0.5
         self.down = nn.Parameter(drawn.to(base.weight))
         self.up = nn.Parameter(base.weight.new_zeros(n_out, config.rank))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output with the change: (…, D) -> (…, F)."""
-        changed: Tensor = self.base(x) + self.scale * (x @ self.down.T @ self.up.T)
-        return changed
-
-    def change(self) -> Tensor:
-        """Return what is added to the weight, as one matrix: (F, D)."""
-        return self.scale * (self.up @ self.down)
+        return torch.add(self.base(x), x @ self.down.T @ self.up.T, alpha=self.scale)
 
 
 def with_lora(model: nn.Module, config: LoRAConfig, *, generator: torch.Generator) -> nn.Module:
@@ -83,17 +72,13 @@ def with_lora(model: nn.Module, config: LoRAConfig, *, generator: torch.Generato
     Built in notebook 51.
     """
     changed = copy.deepcopy(model).requires_grad_(False)
-    linear = [name for name, part in changed.named_modules() if isinstance(part, nn.Linear)]
+    linear = {name: m for name, m in changed.named_modules() if isinstance(m, nn.Linear)}
     chosen = [name for name in linear if name.endswith(config.layers)]
     if not chosen:
-        raise ValueError(
-            f"expected linear layers with names that end in {' or '.join(config.layers)}, got "
-            f"{', '.join(linear) or 'none'}"
-        )
+        ends, found = " or ".join(config.layers), ", ".join(linear) or "none"
+        raise ValueError(f"expected linear layers with names that end in {ends}, got {found}")
     for name in chosen:
-        base = changed.get_submodule(name)
-        assert isinstance(base, nn.Linear)
-        changed.set_submodule(name, LoRA(base, config, generator))
+        changed.set_submodule(name, LoRA(linear[name], config, generator))
     return changed
 
 
@@ -105,39 +90,25 @@ def merge(model: nn.Module) -> nn.Module:
     merged = copy.deepcopy(model)
     for name, part in list(merged.named_modules()):
         if isinstance(part, LoRA):
-            part.base.weight.data += part.change().detach()
+            part.base.weight.data += part.scale * (part.up @ part.down).detach()
             merged.set_submodule(name, part.base)
     return merged.requires_grad_(True)
 
 
-def n_trainable(model: nn.Module) -> int:
-    """Count the numbers that training may change. Built in notebook 51."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
 def vectors_of(model: GPT) -> GPT:
-    """Return a copy that ends where its vectors are scored: (B, T) -> (B, T, D).
-
-    Built in notebook 51.
-    """
+    """Return a copy that ends before the scores: (B, T) -> (B, T, D). Built in notebook 51."""
     body = copy.deepcopy(model)
     body.head = nn.Identity()
     return body
 
 
 def last_token(x: Tensor, lengths: Tensor) -> Tensor:
-    """Take the vector of each text's last token, whatever stands after it: (B, T, D) -> (B, D).
-
-    Built in notebook 51.
-    """
+    """Take each text's vector at its last token: (B, T, D) -> (B, D). Built in notebook 51."""
     return x[torch.arange(len(x), device=x.device), lengths - 1]
 
 
 def mean_token(x: Tensor, lengths: Tensor) -> Tensor:
-    """Take the mean vector of each text's tokens, without the padding: (B, T, D) -> (B, D).
-
-    Built in notebook 51.
-    """
+    """Take the mean of each text's vectors: (B, T, D) -> (B, D). Built in notebook 51."""
     inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
     return (x * inside[..., None]).sum(1) / lengths[:, None]
 
@@ -150,15 +121,14 @@ class Classifier(nn.Module):
     """
 
     def __init__(
-        self, body: nn.Module, width: int, n_classes: int, *, pool: Pool = last_token
+        self, body: nn.Module, width: int, n_classes: int, pool: Pool = last_token
     ) -> None:
         """Put the parts together; `width` is the body's D."""
         super().__init__()
         self.body, self.pool = body, pool
-        with torch.random.fork_rng(devices=[]):  # PyTorch fills new layers, and draws for it
-            self.head = nn.Linear(width, n_classes)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = nn.utils.skip_init(nn.Linear, width, n_classes)  # draws nothing
+        for part in self.head.parameters():
+            nn.init.zeros_(part)
 
     def vectors(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return what the head reads: (B, T), (B,) -> (B, D)."""
@@ -166,8 +136,7 @@ class Classifier(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return the scores of the classes: (B, T), (B,) -> (B, C)."""
-        scores: Tensor = self.head(self.vectors(ids, lengths))
-        return scores
+        return torch.as_tensor(self.head(self.vectors(ids, lengths)))
 
 
 def pad(ids: Ids, fill: int = 0) -> tuple[Tensor, Tensor]:
@@ -184,10 +153,8 @@ def pad(ids: Ids, fill: int = 0) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def read_all(model: Callable[[Tensor, Tensor], Tensor], ids: Ids) -> Tensor:
-    """Return what a model makes of each text, a row each, in the order given: (N, …).
-
-    Texts of like length are read together. Built in notebook 51.
-    """
+    """Return what a model makes of each text, a row each: (N, …). Built in notebook 51."""
+    # Texts of like length are read together, which saves padding.
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     parts = [order[i : i + AT_ONCE] for i in range(0, len(order), AT_ONCE)]
     made = torch.cat([model(*pad([ids[i] for i in part])) for part in parts])
@@ -205,7 +172,6 @@ def fine_tune(
     """
     optimisers = make_optimisers(model, config)
     order, waiting = torch.Generator().manual_seed(config.seed), list[int]()
-    trained = [p for p in model.parameters() if p.requires_grad]
     for step in range(config.max_steps):
         while len(waiting) < config.batch_size:
             waiting += torch.randperm(len(ids), generator=order).tolist()
@@ -215,7 +181,7 @@ def fine_tune(
         surprise = loss(model(*pad([ids[i] for i in now])), targets[now])
         model.zero_grad(set_to_none=True)
         surprise.backward()
-        nn.utils.clip_grad_norm_(trained, config.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         for optimiser in optimisers:
             optimiser.step()
         model.eval()
@@ -228,17 +194,7 @@ def label_log_probs(model: LanguageModel, ids: Ids, labels: Ids) -> Tensor:
     Built in notebook 51.
     """
 
-    def of_label(label: Sequence[int]) -> Tensor:
-        """(N,), for one label; the row before a token scores it."""
-        n = len(label)
+    def score(text: Sequence[int], label: Sequence[int]) -> float:
+        return float(token_log_probs(model, torch.tensor([[*text, *label]]))[-len(label) :].sum())
 
-        def read(ids: Tensor, lengths: Tensor) -> Tensor:
-            """(B, T), (B,) -> (B,)."""
-            places = lengths[:, None] - n + torch.arange(n)  # (B, n), where the label stands
-            rows = torch.arange(len(ids))[:, None]
-            scores = model(ids)[rows, places - 1].log_softmax(-1)  # (B, n, V)
-            return scores.gather(-1, ids[rows, places][..., None])[..., 0].sum(-1)
-
-        return read_all(read, [[*text, *label] for text in ids])
-
-    return torch.stack([of_label(label) for label in labels], dim=1)
+    return torch.tensor([[score(text, label) for label in labels] for text in ids])

@@ -20,7 +20,6 @@ from labkit.finetune import (
     last_token,
     mean_token,
     merge,
-    n_trainable,
     pad,
     read_all,
     vectors_of,
@@ -28,7 +27,6 @@ from labkit.finetune import (
 )
 from labkit.functional import cross_entropy
 from labkit.gpt import GPT, GPTConfig
-from labkit.metrics import token_log_probs
 from labkit.training import TrainConfig
 
 CONFIG = GPTConfig(vocab_size=17, context_length=12, n_layers=2, n_heads=2, d_model=8)
@@ -42,6 +40,10 @@ def rng(seed: int = 0) -> torch.Generator:
 
 def new_gpt() -> GPT:
     return GPT(CONFIG, generator=rng()).eval()
+
+
+def n_trainable(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def learned(model: nn.Module) -> nn.Module:
@@ -62,7 +64,8 @@ def test_a_layer_by_hand() -> None:
     layer.down.data, layer.up.data = torch.tensor([[1.0, 2]]), torch.tensor([[1.0], [-1]])
     # down: 1·1 + 2·1 = 3; up and scaled: 3·3·(1, -1) = (9, -9); the layer itself: (1.5, 1)
     assert layer(torch.tensor([1.0, 1])).tolist() == [10.5, -8]
-    assert layer.change().tolist() == [[3, 6], [-3, -6]]
+    merged = merge(nn.Sequential(layer))[0]  # type: ignore[index]
+    assert merged.weight.tolist() == [[4, 6], [-3, -5]]  # 3 times (1, -1) by (1, 2), and W
 
 
 def test_at_first_nothing_is_changed() -> None:
@@ -108,12 +111,14 @@ def test_only_the_changes_get_gradients_and_the_model_given_is_left_alone() -> N
 def test_at_the_first_step_only_the_way_up_moves() -> None:
     layer = LoRA(nn.Linear(3, 5), LoRAConfig(rank=2), rng())
     layer(torch.ones(1, 3)).square().sum().backward()
-    assert layer.down.grad is not None and not layer.down.grad.any()
-    assert layer.up.grad is not None and layer.up.grad.any()
+    down, up = (0 if p.grad is None else p.grad.abs().sum() for p in (layer.down, layer.up))
+    assert layer.down.grad is not None
+    assert down == 0
+    assert up > 0
 
 
 def test_what_fits_no_layer_is_refused() -> None:
-    with pytest.raises(ValueError, match="names that end in query.*attention.qkv"):
+    with pytest.raises(ValueError, match=r"names that end in query.*attention\.qkv"):
         with_lora(new_gpt(), LoRAConfig(layers=("query",)), generator=rng())
     with pytest.raises(ValueError, match="rank of at least 1"):
         LoRAConfig(rank=0)
@@ -131,19 +136,20 @@ def test_peft_says_the_same_of_a_gpt_2_and_of_its_gradients() -> None:
     for i in range(CONFIG.n_layers):
         for mine, other in names.items():
             part = ours.get_submodule(f"blocks.{i}.{mine}")
-            twin = theirs.get_submodule(f"base_model.model.transformer.h.{i}.{other}")
+            twin = f"base_model.model.transformer.h.{i}.{other}"
             assert isinstance(part, LoRA)
-            pairs += [(part.down, twin.lora_A.default.weight)]
-            pairs += [(part.up, twin.lora_B.default.weight)]
-    for mine, other in pairs:
-        other.data.copy_(mine.data)
+            pairs += [(part.down, theirs.get_parameter(f"{twin}.lora_A.default.weight"))]
+            pairs += [(part.up, theirs.get_parameter(f"{twin}.lora_B.default.weight"))]
+    for weight, twin_weight in pairs:
+        twin_weight.data.copy_(weight.data)
     targets = IDS[:, 1:]
     for logits in (ours(IDS), theirs(input_ids=IDS).logits):
         cross_entropy(logits[:, :-1], targets).backward()
     torch.testing.assert_close(theirs(input_ids=IDS).logits, ours(IDS), atol=1e-5, rtol=0)
-    for mine, other in pairs:
-        assert mine.grad is not None and mine.grad.any()
-        torch.testing.assert_close(other.grad, mine.grad, atol=1e-5, rtol=0)
+    for weight, twin_weight in pairs:
+        assert weight.grad is not None
+        assert weight.grad.any()
+        torch.testing.assert_close(twin_weight.grad, weight.grad, atol=1e-5, rtol=0)
     n_theirs = sum(p.numel() for p in theirs.parameters() if p.requires_grad)
     assert n_trainable(ours) == n_theirs
     merged = theirs.merge_and_unload()(input_ids=IDS).logits
@@ -178,7 +184,8 @@ def test_a_classifier_says_the_same_alone_and_in_company_whatever_pads() -> None
 
 def test_texts_are_padded_and_their_lengths_known() -> None:
     ids, lengths = pad([[1, 2], [3]], fill=9)
-    assert ids.tolist() == [[1, 2], [3, 9]] and lengths.tolist() == [2, 1]
+    assert ids.tolist() == [[1, 2], [3, 9]]
+    assert lengths.tolist() == [2, 1]
     with pytest.raises(ValueError, match="at least one token"):
         pad([[1], []])
 
@@ -219,7 +226,8 @@ def test_both_ways_of_training_learn_a_rule_and_start_at_chance(lora: bool) -> N
     body = with_lora(body, LoRAConfig(rank=2), generator=rng()) if lora else body
     model = Classifier(body, 8, 2)
     losses = list(fine_tune(model, TEXTS, TARGETS, TUNING))
-    assert len(losses) == TUNING.max_steps and not model.training
+    assert len(losses) == TUNING.max_steps
+    assert not model.training
     assert losses[0] == pytest.approx(math.log(2))
     assert torch.equal(read_all(model, TEXTS).argmax(1), TARGETS)
 
@@ -259,7 +267,9 @@ def test_the_likelihood_of_a_label_is_a_difference_of_two_texts() -> None:
     found = label_log_probs(model, texts, labels)
 
     def whole(ids: list[int]) -> float:
-        return float(token_log_probs(model, torch.tensor([ids])).sum())
+        """Multiply what the model says of each token after the first."""
+        probs = model(torch.tensor([ids]))[0].softmax(-1)
+        return math.log(math.prod(float(probs[t, token]) for t, token in enumerate(ids[1:])))
 
     wanted = [[whole([*text, *label]) - whole(text) for label in labels] for text in texts]
-    torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-4, rtol=0)

@@ -34,35 +34,29 @@ def my_last_tokens__plain(vectors: Any, lengths: Sequence[int]) -> list[list[flo
     return found
 
 
-def my_lora_outputs__one_matrix(
-    x: Any, weight: Any, bias: Any, down: Any, up: Any, alpha: float
-) -> Any:
+def my_lora_outputs__one_matrix(x: Any, weight: Any, down: Any, up: Any, alpha: float) -> Any:
     """Put the change into the weight first."""
-    return x @ (weight + alpha * (up @ down) / down.shape[0]).T + bias
+    return x @ (weight + alpha * (up @ down) / down.shape[0]).T
 
 
-def my_lora_outputs__rank_by_rank(
-    x: Any, weight: Any, bias: Any, down: Any, up: Any, alpha: float
-) -> Any:
+def my_lora_outputs__rank_by_rank(x: Any, weight: Any, down: Any, up: Any, alpha: float) -> Any:
     """Add the change one pair of directions at a time."""
     import numpy as np
 
-    y = x @ weight.T + bias
+    y = x @ weight.T
     rank = up.shape[1]
     for r in range(rank):
         y = y + (alpha / rank) * np.outer(x @ down[r], up[:, r])
     return y
 
 
-def my_lora_outputs__as_tensor(
-    x: Any, weight: Any, bias: Any, down: Any, up: Any, alpha: float
-) -> Any:
+def my_lora_outputs__as_tensor(x: Any, weight: Any, down: Any, up: Any, alpha: float) -> Any:
     """Let PyTorch's linear layers do it."""
     import torch
     import torch.nn.functional as F
 
-    x, weight, bias, down, up = map(torch.from_numpy, (x, weight, bias, down, up))
-    return F.linear(x, weight, bias) + F.linear(F.linear(x, down), up) * alpha / len(down)
+    x, weight, down, up = map(torch.from_numpy, (x, weight, down, up))
+    return F.linear(x, weight) + F.linear(F.linear(x, down), up) * alpha / len(down)
 
 
 def my_merged_weight__by_unit_vectors(weight: Any, down: Any, up: Any, alpha: float) -> Any:
