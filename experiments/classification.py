@@ -58,8 +58,8 @@ PRETRAINING = TrainConfig(
     evaluation_batches=10,
     patience=1,
 )
-EPOCHS, FEWEST_STEPS, MOST_STEPS = 2, 40, 450
-"""Each text comes twice, in so many updates at least and at most."""
+MOST_STEPS = 300
+"""Updates of fine-tuning: as many as let each text come once, or these."""
 TUNING = TrainConfig(
     max_steps=MOST_STEPS,
     batch_size=16,
@@ -70,7 +70,7 @@ TUNING = TrainConfig(
 )
 LORA, LORA_RATE = LoRAConfig(rank=4, alpha=8.0), 5e-3
 SIZES = (16, 64, 256, 1024)
-DRAWS, DRAWS_TUNED = 5, 3
+DRAWS = 5
 LABELS = (" was very sad.", " was very happy.")
 """How a story of TinyWorld may go on after somebody's name: words that it knows."""
 SYSTEMS = ("naive Bayes", "logistic regression", "head only", "all weights", "LoRA")
@@ -234,8 +234,7 @@ def answers_by_tuning(
 ) -> Truths:
     """Train all weights and the head, or low-rank changes and the head."""
     rows = range(len(task.ids["train"])) if some is None else some
-    steps = EPOCHS * len(rows) // TUNING.batch_size
-    steps = min(max(FEWEST_STEPS, steps), MOST_STEPS)
+    steps = min(len(rows) // TUNING.batch_size, MOST_STEPS)
     rate = LORA_RATE if lora else TUNING.learning_rate
     config = replace(TUNING, max_steps=steps, learning_rate=rate, seed=seed)
     model = classifier(task, lora=lora, seed=seed)
@@ -319,27 +318,25 @@ def curve_rows(quick: bool = False) -> Iterator[Row]:
         yield few(quick_task(), "naive Bayes", 64)
         return
     for data in ("tinyworld", "reviews_en", "reviews_zh"):
-        systems = SYSTEMS[:3] if data == "reviews_zh" else SYSTEMS[:4]
-        for system in systems:
-            tuned = (data, system) == ("tinyworld", "all weights")
-            for size in SIZES[:3] if tuned else SIZES:  # the fourth would take minutes
+        for system in SYSTEMS[:3]:
+            for size in SIZES:
                 yield few(task_of(data), system, size)
 
 
 def few(task: Task, system: str, size: int) -> Row:
     """Return one point of a curve; draw d of a size is the same for all systems."""
-    shares, draws = [], DRAWS_TUNED if system == "all weights" else DRAWS
-    for draw in range(draws):
+    shares = []
+    for draw in range(DRAWS):
         rng = np.random.default_rng((draw, size))
         some = rng.permutation(len(task.texts["train"]))[:size].tolist()
         right = asked(task, system, some, seed=draw) == task.positive["test"]
         shares.append(float(right.mean()))
-    half = float(stats.t.ppf(0.975, draws - 1) * stats.sem(shares))
+    half = float(stats.t.ppf(0.975, DRAWS - 1) * stats.sem(shares))
     return {
         "data": task.data,
         "system": system,
         "examples": size,
-        "draws": draws,
+        "draws": DRAWS,
         "value": round(float(np.mean(shares)), 4),
         "half": round(half, 4),
         "quick": "yes" if (task.data, system, size) == ("reviews_en", "naive Bayes", 64) else "",
