@@ -191,14 +191,14 @@ def answers(fitted: Pipeline, task: Task) -> Truths:
     return np.asarray(fitted.predict(task.texts["test"]), dtype=bool)
 
 
-def classifier(task: Task, *, lora: bool = False, seed: int = 0) -> Classifier:
+def classifier(task: Task, *, lora: bool = False) -> Classifier:
     """Put a head on the model, with low-rank changes if asked for.
 
     It reads the last token, a name, in a story, and the mean of all in a review.
     """
     body: nn.Module = vectors_of(task.model)
     if lora:
-        body = with_lora(body, LORA, generator=torch.Generator().manual_seed(seed))
+        body = with_lora(body, LORA, generator=torch.Generator().manual_seed(0))
     pool = last_token if task.data == "tinyworld" else mean_token
     return Classifier(body, task.model.config.d_model, 2, pool=pool)
 
@@ -229,17 +229,13 @@ def answers_by_head(task: Task, some: Sequence[int] | None = None) -> Truths:
     return np.asarray(best.predict(x["test"]), dtype=bool)
 
 
-def answers_by_tuning(
-    task: Task, some: Sequence[int] | None = None, *, lora: bool = False, seed: int = 0
-) -> Truths:
+def answers_by_tuning(task: Task, *, lora: bool) -> Truths:
     """Train all weights and the head, or low-rank changes and the head."""
-    rows = range(len(task.ids["train"])) if some is None else some
-    steps = min(len(rows) // TUNING.batch_size, MOST_STEPS)
+    ids, targets = task.ids["train"], torch.tensor(task.positive["train"]).long()
+    steps = min(len(ids) // TUNING.batch_size, MOST_STEPS)
     rate = LORA_RATE if lora else TUNING.learning_rate
-    config = replace(TUNING, max_steps=steps, learning_rate=rate, seed=seed)
-    model = classifier(task, lora=lora, seed=seed)
-    targets = torch.tensor(task.positive["train"][rows]).long()
-    for _ in fine_tune(model, [task.ids["train"][i] for i in rows], targets, config):
+    model = classifier(task, lora=lora)
+    for _ in fine_tune(model, ids, targets, replace(TUNING, max_steps=steps, learning_rate=rate)):
         pass
     return read_all(model, task.ids["test"]).argmax(1).numpy().astype(bool)
 
@@ -255,15 +251,15 @@ def answers_by_prompt(task: Task, *, calibrated: bool) -> Truths:
     return scores.argmax(1).numpy().astype(bool)
 
 
-def asked(task: Task, system: str, some: Sequence[int] | None = None, seed: int = 0) -> Truths:
-    """Return what a system says of the test texts."""
+def asked(task: Task, system: str, some: Sequence[int] | None = None) -> Truths:
+    """Return what a system says of the test texts; trained on `some` where that is given."""
     if system in ("naive Bayes", "logistic regression"):
         return answers_by_counting(task, system, some)
     if system == "head only":
         return answers_by_head(task, some)
     if system.startswith("label words"):
         return answers_by_prompt(task, calibrated=system.endswith("calibrated"))
-    return answers_by_tuning(task, some, lora=system == "LoRA", seed=seed)
+    return answers_by_tuning(task, lora=system == "LoRA")
 
 
 def table_rows(quick: bool = False) -> Iterator[Row]:
@@ -329,7 +325,7 @@ def few(task: Task, system: str, size: int) -> Row:
     for draw in range(DRAWS):
         rng = np.random.default_rng((draw, size))
         some = rng.permutation(len(task.texts["train"]))[:size].tolist()
-        right = asked(task, system, some, seed=draw) == task.positive["test"]
+        right = asked(task, system, some) == task.positive["test"]
         shares.append(float(right.mean()))
     half = float(stats.t.ppf(0.975, DRAWS - 1) * stats.sem(shares))
     return {
