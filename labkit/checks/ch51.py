@@ -127,7 +127,7 @@ label_log_prob = Exercise(
     points=4,
     reference=_label_log_prob,
     cases=_scored,
-    tolerance=1e-9,
+    tolerance=1e-5,
     expected="the sum of the log probabilities of the label's tokens, each given all before it",
     wrong=(
         _same_row,
