@@ -268,7 +268,7 @@ def test_the_likelihood_of_a_label_is_a_difference_of_two_texts() -> None:
 
     def whole(ids: list[int]) -> float:
         """Multiply what the model says of each token after the first."""
-        probs = model(torch.tensor([ids]))[0].softmax(-1)
+        probs = model(torch.tensor([ids]))[0].softmax(-1).detach()
         return math.log(math.prod(float(probs[t, token]) for t, token in enumerate(ids[1:])))
 
     wanted = [[whole([*text, *label]) - whole(text) for label in labels] for text in texts]
