@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import block, counting, gpt, ladder, learning, meaning, pretraining, speed
+from experiments import (
+    block,
+    classification,
+    counting,
+    gpt,
+    ladder,
+    learning,
+    meaning,
+    pretraining,
+    speed,
+)
 from experiments.recording import write_recording
 from labkit.datasets import DatasetError
 
@@ -28,6 +38,8 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "gpt_training": gpt.training_rows,
     "block": block.block_rows,
     "block_checks": block.check_rows,
+    "tasks_classification": classification.table_rows,
+    "classification_curve": classification.curve_rows,
     "tinyshakespeare": counting.tinyshakespeare_rows,
     "league_tinyworld": meaning.league_rows,
     "meaning": learning.meaning_rows,

@@ -39,7 +39,8 @@ def _binds(node: ast.stmt) -> Iterator[str]:
     elif isinstance(node, ast.Import | ast.ImportFrom):
         yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
     elif isinstance(node, ast.Assign) and not ast.unparse(node.value).startswith("Exercise("):
-        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        bound = (name for target in node.targets for name in ast.walk(target))
+        yield from (name.id for name in bound if isinstance(name, ast.Name))
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         yield node.target.id
 
