@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.datasets.clean import clean
+from corpora.clean import clean
 
 # what one character of the raw text may become, besides itself or nothing
 EXCHANGED = {("\r", "\n"), ("/", ","), ("{", "["), ("{", " "), ("}", "]"), ("}", " ")}

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from labkit.datasets import index as index_module
-from labkit.datasets.archive import read_folder
-from labkit.datasets.fetch import cache_folder, obtain
-from labkit.datasets.index import indexes, open_session, pip_options
-from labkit.datasets.registry import DatasetError, Source
+from corpora import index as index_module
+from corpora.archive import read_folder
+from corpora.fetch import cache_folder, obtain
+from corpora.index import indexes, open_session, pip_options
+from corpora.registry import DatasetError, Source
 
 CONTENT = bytes(range(256)) * 2000  # half a megabyte; broken below at whole 64 KiB
 SOURCE = Source(
@@ -253,8 +253,8 @@ def test_three_processes_at_once_download_once_through_pips_configuration(
     index: Index, tmp_path: Path
 ) -> None:
     code = (
-        "from pathlib import Path; from labkit.datasets.fetch import cache_folder, obtain;"
-        "from labkit.datasets.registry import Source;"
+        "from pathlib import Path; from corpora.fetch import cache_folder, obtain;"
+        "from corpora.registry import Source;"
         f"print(len(obtain('d', {SOURCE!r}, cache_folder())))"
     )
     config = tmp_path / "pip.conf"

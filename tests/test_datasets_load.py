@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from corpora.archive import read_folder
+from corpora.clean import clean
+from corpora.fetch import obtain
+from corpora.load import BUILDERS
+from corpora.registry import REGISTRY, Entry, Source
+from corpora.split import shared
 from labkit.datasets import Dataset, DatasetError, cache_folder, load, read_registry
-from labkit.datasets.archive import read_folder
-from labkit.datasets.clean import clean
-from labkit.datasets.fetch import obtain
-from labkit.datasets.load import BUILDERS
-from labkit.datasets.registry import REGISTRY, Entry, Source
-from labkit.datasets.split import shared
 
 CARDS = REGISTRY.parent
 PARTS = ("train", "val", "test")

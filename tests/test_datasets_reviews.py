@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpora.load import BUILDERS
+from corpora.registry import Entry
+from corpora.reviews import Judged, read_lines, read_ratings, without_repeats
+from corpora.split import part_of
 from labkit.datasets import Dataset, DatasetError, read_registry
-from labkit.datasets.load import BUILDERS
-from labkit.datasets.registry import Entry
-from labkit.datasets.reviews import Judged, read_lines, read_ratings, without_repeats
-from labkit.datasets.split import part_of
 from tests import test_datasets_load
 from tests.test_datasets_load import PARTS, card, rows
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpora.load import by_position, split_topics
+from corpora.split import Unit, grouped, shared, split
 from labkit.datasets import read_registry
-from labkit.datasets.load import by_position, split_topics
-from labkit.datasets.split import Unit, grouped, shared, split
 
 
 def plain(name: str, size: int = 10, alphabet: str = "ab") -> Unit:

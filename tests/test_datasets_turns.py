@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.datasets import DatasetError
-from labkit.datasets.archive import read_folder
-from labkit.datasets.turns import (
+from corpora.archive import read_folder
+from corpora.turns import (
     CHINESE,
     letters,
     read_catalogues,
     read_conversations,
     without_twins,
 )
+from labkit.datasets import DatasetError
 from tests import test_datasets_load
 from tests.test_datasets_load import PARTS, card, rows
 

@@ -125,7 +125,7 @@ def ask_indexes(project: str) -> dict[str, str | None]:
     """
     import requests
 
-    from labkit.datasets.index import indexes, open_session, pip_options
+    from corpora.index import indexes, open_session, pip_options
 
     options = pip_options()
     answers: dict[str, str | None] = {}

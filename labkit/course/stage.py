@@ -14,7 +14,7 @@ from pathlib import Path
 from labkit.course import CourseError
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("labkit", "tinyworld", "viewers")
+PACKAGES = ("corpora", "labkit", "tinyworld", "viewers")
 LEFT_OUT = ("checks", "course", "__pycache__")
 ANY_CHECK = '''\
 """Stands for the exercises while a teacher grades: every check gives back the answer."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.contract.reading import ROOT, Definition
 
-PACKAGES = ("classroom", "labkit", "tinyworld", "viewers", "workbench")
+PACKAGES = ("classroom", "corpora", "labkit", "tinyworld", "viewers", "workbench")
 BUILT = re.compile(r"Built\s+in\s+notebook\s+(\d\d)\.")
 BUILT_IN_CHAPTERS = ("functional", "ngram", "tokenizers", "gpt", "finetune")
 SMALLEST_COPY = 15

@@ -7,6 +7,7 @@ from tests.contract.library import PACKAGES, Library, built, imported
 
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("cache", "chromium", "files", "model", "notebook", "plain"),
+    ("corpora",),
     ("datasets", "functional", "ngram", "recorded", "tinyworld", "tokenizers"),
     ("gpt",),
     ("parts",),
@@ -44,6 +45,7 @@ MOST_LINES = {
     "labkit": 6000,
     "labkit.course": 1800,
     "classroom": 1800,
+    "corpora": 1000,
     "tinyworld": 1800,
     "viewers": 1200,
     "workbench": 1000,
@@ -58,17 +60,17 @@ FORBIDDEN_IMPORTS = {"dill", "marshal", "pickle", "shelve"}
 def part(module: str) -> str:
     """The part that a module belongs to, without labkit's name but with workbench's.
 
-    tinyworld is one part, and `labkit.tinyworld`, which passes it on, belongs to it; viewers and
-    classroom are one part each.
+    tinyworld is one part, and `labkit.tinyworld`, which passes it on, belongs to it; classroom,
+    corpora and viewers are one part each.
 
-    >>> part("labkit.datasets.fetch"), part("workbench.doctor"), part("workbench"), part("labkit")
+    >>> part("corpora.fetch"), part("workbench.doctor"), part("workbench"), part("labkit")
     ('datasets', 'workbench.doctor', 'workbench', '')
     >>> part("tinyworld.judge"), part("labkit.tinyworld")
     ('tinyworld', 'tinyworld')
     """
     name = ".".join(module.split(".")[:2]).removeprefix("labkit").removeprefix(".")
     whole = name.split(".")[0]
-    return whole if whole in ("classroom", "tinyworld", "viewers") else name
+    return whole if whole in ("classroom", "corpora", "tinyworld", "viewers") else name
 
 
 def is_light(module: str) -> bool:

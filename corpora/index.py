@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.util import Retry
 
-from labkit.datasets.registry import DatasetError, Source
+from corpora.registry import DatasetError, Source
 
 RETRIES, PAUSE = 4, 0.25
 """further attempts at a server that does not answer; seconds before the second, then doubled"""

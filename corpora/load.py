@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from labkit.datasets.archive import read_folder
-from labkit.datasets.clean import clean
-from labkit.datasets.fetch import cache_folder, obtain
-from labkit.datasets.registry import DatasetError, Entry, read_registry
-from labkit.datasets.reviews import Judged, read_lines, read_ratings, without_repeats
-from labkit.datasets.split import Unit, grouped, part_of, shared, split
-from labkit.datasets.turns import read_catalogues, read_conversations, without_twins
+from corpora.archive import read_folder
+from corpora.clean import clean
+from corpora.fetch import cache_folder, obtain
+from corpora.registry import DatasetError, Entry, read_registry
+from corpora.reviews import Judged, read_lines, read_ratings, without_repeats
+from corpora.split import Unit, grouped, part_of, shared, split
+from corpora.turns import read_catalogues, read_conversations, without_twins
 
 
 @dataclass(frozen=True)

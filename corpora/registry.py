@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-REGISTRY = Path(__file__).resolve().parents[2] / "datasets" / "registry.toml"
+REGISTRY = Path(__file__).resolve().parents[1] / "datasets" / "registry.toml"
 
 
 class DatasetError(RuntimeError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from labkit.datasets.registry import DatasetError, Source
+from corpora.registry import DatasetError, Source
 from labkit.files import write_atomically
 
 
@@ -39,7 +39,7 @@ def obtain(
             with FileLock(f"{target}.lock"):
                 data = _cached(target, source)  # another process may have brought it meanwhile
                 if data is None:
-                    from labkit.datasets.index import download  # slow to import
+                    from corpora.index import download  # slow to import
 
                     data = download(source, target, options)
                     write_atomically(target, data)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import yaml
 
-from labkit.datasets.registry import DatasetError
-from labkit.datasets.split import grouped
+from corpora.registry import DatasetError
+from corpora.split import grouped
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 CONTEXT = "\x04"

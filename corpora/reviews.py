@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from labkit.datasets.registry import DatasetError
+from corpora.registry import DatasetError
 
 
 class Judged(NamedTuple):
