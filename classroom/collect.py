@@ -5,9 +5,10 @@ as Moodle and Canvas export them. Nothing is unpacked to a path from outside, no
 nothing is run. A clone is read as a folder, since git obeys settings that stand in the clone.
 
 The time received is that of the file (of a clone: when it was fetched, as a commit's own time is
-what its author wrote). Moodle and Canvas put the time of the download into their zips. So collect
-right after the deadline and again later, because a notebook keeps the time it first came with; or
-say the time. In a batch from Canvas, what is not called LATE came by the deadline.
+what its author wrote); a zip has times in the deadline's zone. Moodle and Canvas put the time of
+the download into their zips. So collect right after the deadline and again later, because a
+notebook keeps the time it first came with; or say the time, which puts an earlier one right. In a
+batch from Canvas, what is not called LATE came by the deadline.
 """
 
 import hashlib
@@ -122,18 +123,21 @@ def collect(
 ) -> list[Arrival]:
     """Take in a source; a second time, or after having been stopped, adds only what is missing.
 
-    `received` replaces the times of the files. Raises CourseError if the source cannot be read.
+    `received` replaces the times of the files, in the deadline's zone if it has none. Raises
+    CourseError if the source cannot be read.
     """
     titles = {assignment.name, PurePosixPath(assignment.notebook or assignment.name).stem}
     with suppress(CourseError):
         titles.add(find_notebook(course, assignment).stem)
     names = Names(course.roster.values(), {*map(name_words, titles)})
+    if received and received.tzinfo is None:
+        received = received.replace(tzinfo=assignment.deadline.tzinfo)
     desk = _Desk(course, assignment, source, record, received, names)
     try:
         if source.is_dir() or not source.name.casefold().endswith(".zip"):
             files = [*_files(source)]
         else:
-            when = _changed(source.stat())
+            when = _changed(source.stat()).astimezone(assignment.deadline.tzinfo)
             files = [*_packed(zipfile.ZipFile(source), source.name, when, names)]
     except DAMAGED as error:
         raise CourseError(f"{source} is no folder, notebook or zip to read: {error}") from error
@@ -165,7 +169,8 @@ def _files(source: Path) -> Iterator[Member]:
     """Find the files of a folder, or a file itself."""
     lost: list[OSError] = []
     root, found = (source, []) if source.is_dir() else (source.parent, [source])
-    for folder, folders, names in os.walk(source, onerror=lost.append):
+    walk = os.walk(source, onerror=lost.append) if source.is_dir() else ()
+    for folder, folders, names in walk:
         folders[:] = [name for name in folders if name != ".git"]
         links = [name for name in folders if Path(folder, name).is_symlink()]
         found += [Path(folder, name) for name in (*names, *links)]
@@ -184,12 +189,12 @@ def _open(path: Path) -> IO[bytes]:
 def _packed(
     archive: zipfile.ZipFile, root: str, latest: datetime, names: Names | None = None
 ) -> Iterator[Member]:
-    """Find the files of a zip."""
+    """Find the files of a zip, whose times are those of the zone of `latest`."""
     for info in archive.infolist():
         when = latest
         with suppress(ValueError):
             if info.date_time[0] > 1980:  # which stands where the time was not known
-                when = min(datetime(*info.date_time).astimezone(), latest)
+                when = min(datetime(*info.date_time, tzinfo=latest.tzinfo), latest)
         about = {"when": when, "open": partial(_unpack, archive, info)}
         problem = "is encrypted: ask for it without a password" if info.flag_bits & 1 else ""
         if not info.orig_filename.endswith("/"):
@@ -318,9 +323,14 @@ class _Desk:
         before = self.record.connection.total_changes
         when = (self.received or member.when).astimezone(UTC).isoformat(timespec="seconds")
         about = {"sha256": digest, "received": when, "path": place.as_posix()}
-        self.record.add_submission(self.assignment.name, student, **about, origin=member.origin)
+        self.record.add_submission(
+            *(self.assignment.name, student),
+            **about,
+            origin=member.origin,
+            anew=self.received is not None,
+        )
         is_new = self.record.connection.total_changes > before
-        return Arrival(member.origin, student, path, accepted=True, is_new=is_new)
+        return Arrival(member.origin, student, path, True, is_new=is_new)
 
     def refuse(
         self, student: str | None, member: Member, meter: Meter, why: str, held: bytes | None = None

@@ -7,6 +7,8 @@ and a comment and gives it back. Names are left out, so that nobody is read with
 import csv
 import io
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.course import CourseError
@@ -23,6 +25,8 @@ MOST_SHOWN = 30_000
 def write_essays(course: Course, exam: Exam, record: Record) -> tuple[Path, int]:
     """Write the sheet of answers that wait for a reader; return it and how many they are."""
     decided = record.decisions(exam.name)
+    path = course.folder / "essays" / f"{exam.name}.csv"
+    filled = {_key(row): row for row in _rows(path)} if path.exists() else {}
     text = io.StringIO()
     sheet = csv.writer(text)
     sheet.writerow(COLUMNS)
@@ -35,9 +39,11 @@ def write_essays(course: Course, exam: Exam, record: Record) -> tuple[Path, int]
                 continue
             answer = _shown(mark.source if mark else "")
             safe = f"'{answer}" if answer.startswith(("=", "+", "-", "@")) else answer
-            sheet.writerow([submission.student, question.id, question.points, "", "", safe])
+            row = {"student": submission.student, "question": question.id, "answer": safe}
+            before = filled.get(_key(row), {})  # what its reader has not given back yet
+            given = (before.get("points", ""), before.get("comment", ""))
+            sheet.writerow([row["student"], question.id, question.points, *given, safe])
             waiting += 1
-    path = course.folder / "essays" / f"{exam.name}.csv"
     write_atomically(path, "\ufeff" + text.getvalue())  # by which spreadsheets know UTF-8
     return path, waiting
 
@@ -47,6 +53,29 @@ def _shown(answer: str) -> str:
     if len(answer) <= MOST_SHOWN:
         return answer
     return f"{answer[:MOST_SHOWN]}… ({len(answer):,} characters; the rest is in the submission)"
+
+
+def _rows(sheet: Path) -> list[dict[str, str]]:
+    """Read a sheet; raise CourseError where it is none."""
+    try:
+        with sheet.open(encoding="utf-8-sig", newline="") as file:
+            rows = [*csv.DictReader(file)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise CourseError(
+            f"{sheet} cannot be read as a sheet of essays ({error}): save it as CSV in UTF-8, or "
+            "rename it and let `labkit course essays` write another"
+        ) from error
+    if rows and not {*COLUMNS} <= rows[0].keys():
+        raise CourseError(
+            f"{sheet}: expected the columns {', '.join(COLUMNS)} with commas between, got "
+            f"{', '.join(map(str, rows[0]))[:99]!r}: some spreadsheets write semicolons"
+        )
+    return rows
+
+
+def _key(row: Mapping[str, str]) -> tuple[str, str, str]:
+    """Tell an answer from others, whatever a spreadsheet does to its spaces and signs."""
+    return row["student"], row["question"], re.sub(r"\W+", "", row["answer"])
 
 
 def rubric(exam: Exam, question: str) -> str:
@@ -60,21 +89,19 @@ def read_essays(course: Course, exam: Exam, record: Record, sheet: Path, who: st
     """Keep the points of a sheet that has been filled in; return how many.
 
     Rows without points are passed over. Raises CourseError, and keeps nothing, where a row cannot
-    be right.
+    be right, or where the answer is not the one that counts any more.
     """
-    try:
-        with sheet.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if (row.get("points") or "").strip()]
-        decisions = [
-            decision(
-                *(course, exam, row["student"], row["question"], row["points"]),
-                who=who,
-                why=row.get("comment") or "read",
+    rows = [row for row in _rows(sheet) if (row["points"] or "").strip()]
+    decisions = []
+    for row in rows:
+        now = _shown(record.answer(exam.name, row["student"], row["question"]))
+        if _key(row) != _key({**row, "answer": now}):
+            raise CourseError(
+                f"{row['student']} has handed in another answer to {row['question']} since this "
+                "sheet was written: write it again, which keeps the points of the others"
             )
-            for row in rows
-        ]
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise CourseError(f"{sheet} cannot be read as a sheet of essays: {error}") from error
+        about = (course, exam, row["student"], row["question"], row["points"])
+        decisions.append(decision(*about, who=who, why=row["comment"] or "read"))
     record.decide(exam.name, *decisions)
     return len(decisions)
 
@@ -93,5 +120,5 @@ def decision(
     if student not in course.roster:
         raise CourseError(f"there is no student {student!r} on the roster")
     if not who.strip() or not why.strip():
-        raise CourseError("a decision needs who made it and why: --who NAME --why REASON")
+        raise CourseError("a decision needs who made it and why: --who NAME, and --why REASON")
     return Decision(student, question, given, who, why)

@@ -81,7 +81,7 @@ def results(course: Course, assignment: Assignment, exam: Exam, record: Record) 
     """Return what each student has, by id: everybody on the roster or with a submission."""
     term = sorted(course.assignments.values(), key=lambda item: (item.deadline, item.name))
     late = {
-        (one.student, item.name): course.late.days_late(one.received, item.deadline)
+        (one.student, item.name): course.late.days_late(one.received, item.deadline_of(one.student))
         for item in term
         for one in record.submissions(item.name)
     }

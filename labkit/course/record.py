@@ -27,7 +27,14 @@ CREATE TABLE IF NOT EXISTS marks (
   UNIQUE (submission, question, exam, round));
 CREATE TABLE IF NOT EXISTS decisions (
   id INTEGER PRIMARY KEY, assignment TEXT NOT NULL, student TEXT NOT NULL, question TEXT NOT NULL,
-  points REAL NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, decided_at TEXT NOT NULL);
+  points REAL NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, decided_at TEXT NOT NULL,
+  answer TEXT NOT NULL);
+"""
+KEY = "(assignment, student, sha256) = (?, ?, ?)"
+ANSWER = """
+SELECT source FROM marks JOIN submissions ON submissions.id = submission
+WHERE assignment = ? AND student = ? AND question = ? ORDER BY received DESC, submission DESC,
+marks.id DESC LIMIT 1
 """
 
 
@@ -124,21 +131,27 @@ class Record:
         self.connection.execute("COMMIT")
 
     def add_submission(
-        self, assignment: str, student: str, *, sha256: str, received: str, path: str, origin: str
+        self, assignment: str, student: str, *, sha256: str, anew: bool = False, **came: str
     ) -> int:
-        """Keep that something came, once for the same bytes of a student; return its id."""
-        key = (assignment, student, sha256)
+        """Keep that something came, as `Submission` says, once for the same bytes; return its id.
+
+        The first time stays, unless it is put right, `anew`: then `origin` keeps the old one.
+        """
+        key, when = (assignment, student, sha256), came["received"]
         with self.transaction() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO submissions (assignment, student, sha256, received, path, "
                 "origin) VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, received, path, origin),
+                (*key, when, came["path"], came["origin"]),
             )
-            row = connection.execute(
-                "SELECT id FROM submissions WHERE assignment = ? AND student = ? AND sha256 = ?",
-                key,
-            ).fetchone()
-        return int(row["id"])
+            if anew:
+                connection.execute(
+                    "UPDATE submissions SET received = ?, origin = origin || ', first ' || received"
+                    f" WHERE {KEY} AND received <> ?",
+                    (when, *key, when),
+                )
+            (found,) = connection.execute(f"SELECT id FROM submissions WHERE {KEY}", key).fetchone()
+        return int(found)
 
     def submissions(self, assignment: str) -> list[Submission]:
         """Return the last submission of each student, by student."""
@@ -181,37 +194,36 @@ class Record:
 
     def rounds(self, submission: int, question: str) -> int:
         """Return how often a question was marked."""
-        (count,) = self.connection.execute(
-            "SELECT count(*) FROM marks WHERE submission = ? AND question = ?",
-            (submission, question),
-        ).fetchone()
-        return int(count)
+        asked = "SELECT count(*) FROM marks WHERE submission = ? AND question = ?"
+        return int(self.connection.execute(asked, (submission, question)).fetchone()[0])
+
+    def answer(self, assignment: str, student: str, question: str) -> str:
+        """Return the answer that counts, "" where none was marked."""
+        row = self.connection.execute(ANSWER, (assignment, student, question)).fetchone()
+        return str(row["source"]) if row else ""
 
     def decide(self, assignment: str, *decisions: Decision) -> None:
-        """Keep a teacher's decisions, all or none; earlier ones stay readable."""
+        """Keep a teacher's decisions on the answers that count now, all or none of them."""
         with self.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO decisions (assignment, student, question, points, who, why, "
-                "decided_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        assignment,
-                        d.student,
-                        d.question,
-                        d.points,
-                        d.who,
-                        d.why,
-                        d.decided_at or now(),
-                    )
-                    for d in decisions
-                ],
-            )
+            for d in decisions:
+                answer = self.answer(assignment, d.student, d.question)
+                row = (assignment, d.student, d.question, d.points, d.who, d.why)
+                connection.execute(
+                    "INSERT INTO decisions (assignment, student, question, points, who, why, "
+                    "decided_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*row, d.decided_at or now(), answer),
+                )
 
     def decisions(self, assignment: str) -> dict[tuple[str, str], Decision]:
-        """Return the last decision by student and question."""
+        """Return the last decision by student and question, if it is on the answer that counts."""
         rows = self.connection.execute(
-            "SELECT student, question, points, who, why, decided_at FROM decisions "
+            "SELECT student, question, points, who, why, decided_at, answer FROM decisions "
             "WHERE assignment = ? ORDER BY id",
             (assignment,),
         )
-        return {(row["student"], row["question"]): Decision(*row) for row in rows}
+        last = {(row["student"], row["question"]): row for row in rows}
+        return {
+            key: Decision(*row[:-1])
+            for key, row in last.items()
+            if row["answer"] == self.answer(assignment, *key)
+        }

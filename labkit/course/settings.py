@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
@@ -49,7 +50,7 @@ class LatePolicy(BaseModel, frozen=True, extra="forbid"):
 
     free_days: int = 0
     """Days that a student may be late in the whole term at no cost."""
-    penalty: float = 0.1
+    penalty: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of the points that each further day costs."""
     last_day: int = 7
     """Later than so many days, nothing is earned."""
@@ -85,6 +86,12 @@ class Assignment(BaseModel, frozen=True, extra="forbid"):
     """Processor time that a question may take."""
     memory_mb: int = 1024
     """Memory that a question may hold."""
+    extensions: dict[str, AwareDatetime] = {}
+    """By student, another deadline."""
+
+    def deadline_of(self, student: str) -> datetime:
+        """Return the deadline that a student has."""
+        return self.extensions.get(student, self.deadline)
 
 
 @dataclass(frozen=True)

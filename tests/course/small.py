@@ -148,7 +148,11 @@ def hand_in(course: Course, student: str, content: Any) -> Path:
     path = course.folder / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    came = {"sha256": digest, "received": "2029-12-01T00:00:00+00:00", "path": place}
+    came: dict[str, Any] = {
+        "sha256": digest,
+        "received": "2029-12-01T00:00:00+00:00",
+        "path": place,
+    }
     with Record(course.folder / RECORD) as record:
         record.add_submission("small", student, origin="a test", **came)
     return path

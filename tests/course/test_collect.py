@@ -669,14 +669,27 @@ def shanghai(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("shanghai")
-def test_the_time_is_the_files_unless_it_is_said(tmp_path: Path, course: Course) -> None:
+def test_the_time_is_the_files_in_the_deadlines_zone_unless_it_is_said(
+    tmp_path: Path, course: Course
+) -> None:
     source = packed(tmp_path, zipped({"ada.ipynb": notebook()}, BEFORE))
     take(course, source)
-    assert datetime.fromisoformat(rows(course)[0][2]) == datetime(*BEFORE).astimezone()
-    assert rows(course)[0][2] == "2025-03-01T04:00:00+00:00"
+    assert datetime.fromisoformat(rows(course)[0][2]) == datetime(*BEFORE, tzinfo=UTC)
     said = datetime(2025, 1, 2, 3, 4, 5)
     take(course, written(tmp_path / "in", {"bob.ipynb": notebook()}), said)
-    assert datetime.fromisoformat(rows(course)[1][2]) == said.astimezone()
+    assert rows(course)[1][2] == "2025-01-02T03:04:05+00:00"
+
+
+def test_a_time_that_was_wrong_is_put_right_and_kept(tmp_path: Path, course: Course) -> None:
+    source = packed(tmp_path, zipped({"ada.ipynb": notebook()}, BEFORE))
+    for said, now in ((None, "2025-03-01T12:00:00"), (datetime(2025, 2, 1), "2025-02-01T00:00:00")):
+        (arrival,) = take(course, source, said)
+        assert arrival.accepted
+        assert [row[2] for row in rows(course)] == [f"{now}+00:00"]
+    take(course, source)
+    assert [row[2] for row in rows(course)] == ["2025-02-01T00:00:00+00:00"]
+    with Record(course.folder / "grades.sqlite") as record:
+        assert ", first 2025-03-01T12:00:00" in record.submissions("ps1")[0].origin
 
 
 @pytest.mark.parametrize(

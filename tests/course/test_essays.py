@@ -1,6 +1,7 @@
 """The sheet of written answers: what any student wrote can be written, read and decided."""
 
 import csv
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,41 @@ def test_a_sheet_that_cannot_be_read_decides_nothing(course: Course) -> None:
         with pytest.raises(CourseError, match="cannot be read as a sheet of essays"):
             read_essays(course, make_exam(), record, path, "Li")
         assert record.decisions("p1") == {}
+
+
+def test_a_sheet_that_is_half_filled_is_written_again_with_what_is_in_it(course: Course) -> None:
+    path = sheet_of(course, "short")
+    text = path.read_text(encoding="utf-8-sig").replace("essay,3,,", "essay,3,2.5,good")
+    path.write_text(text.replace("short", " short ,".strip(",")), encoding="utf-8")
+    with Record(course.folder / "grades.sqlite") as record:
+        write_essays(course, make_exam(), record)
+    (row,) = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+    assert (row["points"], row["comment"], row["answer"]) == ("2.5", "good", "short")
+
+
+def test_points_are_for_the_answer_that_was_read(course: Course) -> None:
+    path = sheet_of(course, "the first")
+    filled(path, "2.5")
+    with Record(course.folder / "grades.sqlite") as record:
+        read_essays(course, make_exam(), record, path, "Li")
+        again = hand_in(record, "ada", timedelta(hours=1))
+        waits = QuestionMark(question="essay", points=None, out_of=3, exam="digest", source="new")
+        record.add_mark(again, waits)
+        assert record.decisions("p1") == {}
+        with pytest.raises(CourseError, match="ada has handed in another answer to essay"):
+            read_essays(course, make_exam(), record, path, "Li")
+        assert write_essays(course, make_exam(), record)[1] == 1
+        (row,) = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+        assert (row["points"], row["answer"]) == ("", "new")
+
+
+def test_a_sheet_with_semicolons_is_named(course: Course) -> None:
+    path = sheet_of(course, "short")
+    path.write_text(path.read_text(encoding="utf-8-sig").replace(",", ";"), encoding="utf-8")
+    with Record(course.folder / "grades.sqlite") as record:
+        for use in (
+            lambda: read_essays(course, make_exam(), record, path, "Li"),
+            lambda: write_essays(course, make_exam(), record),
+        ):
+            with pytest.raises(CourseError, match="some spreadsheets write semicolons"):
+                use()
