@@ -188,12 +188,8 @@ read_on = Exercise(
 
 def _tries(rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
     """Draw who depends on whom, and outputs that show it, each pair in one of R tries alone."""
-    for R, T, V, window, n_leaks in (
-        (1, 3, 2, 2, 0),
-        (3, 6, 4, 3, 1),
-        (2, 9, 5, 9, 3),
-        (2, 4, 3, 0, 2),
-    ):
+    sizes = ((1, 3, 2, 2, 0), (3, 6, 4, 3, 1), (2, 9, 5, 9, 3), (2, 4, 3, 0, 2))
+    for R, T, V, window, n_leaks in sizes:
         back = np.arange(T)[:, None] - np.arange(T)
         depends = (back >= 0) & (back < window)
         depends[-1, : T - 2] &= rng.random(T - 2) < 0.8

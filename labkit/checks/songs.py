@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.checks import Mark
-from labkit.ngram import count_ngrams, kneser_ney
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,6 +53,8 @@ def tongue(seed: int, words: int, verses: range) -> tuple[Any, ...]:
 
 def counting(songs: Ints, beginnings: Sequence[Sequence[int]], order: int = 3) -> Array:
     """Predict what follows each beginning by Kneser-Ney, from its last words: (N, V)."""
+    from labkit.ngram import count_ngrams, kneser_ney  # here, because they bring torch along
+
     vocab_size = int(songs.max()) + 1
     model = kneser_ney(count_ngrams(songs.ravel(), order, vocab_size), order)
     last = np.array([text[len(text) - order + 1 :] for text in beginnings])

@@ -142,18 +142,22 @@ def my_next_words__one_look(songs, beginnings, seconds):
     asks, keys, says = (
         (0.3 * torch.randn(32, 32, generator=generator)).requires_grad_() for _ in range(3)
     )
+    near = torch.zeros(songs.shape[1], requires_grad=True)  # how far back is worth a look
     length = songs.shape[1]
+    back = torch.arange(length)[:, None] - torch.arange(length)
+    distance = torch.nn.functional.one_hot(back.clamp(min=0), length).float()
     hidden = torch.ones(length, length).triu().bool()
 
     def read(rows):
         before = torch.cat([torch.zeros_like(rows[:, :1]), rows[:, :-1]], dim=1)
-        scores = (rows @ asks) @ (before @ keys).transpose(1, 2)
-        scores = scores.masked_fill(hidden[: rows.shape[1], : rows.shape[1]], -1e4)
+        n = rows.shape[1]
+        scores = (rows @ asks) @ (before @ keys).transpose(1, 2) + (distance @ near)[:n, :n]
+        scores = scores.masked_fill(hidden[:n, :n], -1e4)
         return scores.softmax(dim=-1) @ (rows @ says)
 
     data = torch.nn.functional.one_hot(torch.tensor(songs), 32).float()
-    optimiser = torch.optim.Adam([asks, keys, says], lr=0.05)
-    for _ in range(900):
+    optimiser = torch.optim.Adam([asks, keys, says, near], lr=0.05)
+    for _ in range(350):
         batch = data[torch.randint(len(data), (24,), generator=generator)]
         logs = read(batch[:, :-1]).log_softmax(dim=-1)[:, 8:]
         loss = -(logs * batch[:, 9:]).sum(dim=-1).mean()
