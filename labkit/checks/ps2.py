@@ -295,7 +295,8 @@ induction_scores = Exercise(
     withheld=("viewers.heads.induction_mask", "viewers.heads.scores_of_heads"),
 )
 
-WORDS, VERSES = 32, range(8, 15)
+WORDS = 32
+VERSES = range(8, 15)
 
 
 def _partners(songs: Ints) -> Ints:
