@@ -73,7 +73,7 @@ def test_a_song_says_each_verse_again_in_other_words() -> None:
     assert 4.8 < counted < 5.3
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("order", [2, 3, 4, 6])
 def test_counting_runs_of_any_length_earns_nothing(order: int) -> None:
     (case, *_) = ps2.next_words.cases(np.random.default_rng(5))
     probs = songs.counting(case[0], case[1], order)
