@@ -33,6 +33,16 @@ def _open(folder: Path, name: str) -> tuple[Course, Assignment, Exam]:
     return course, assignment, read_exam(course, assignment)
 
 
+def _in_short(course: Course, name: str) -> str:
+    """Say how far the class is with an assignment."""
+    from classroom.results import in_short, results
+    from labkit.course.grade import RECORD
+
+    assignment = course.assignment(name)
+    with Record(course.folder / RECORD) as record:
+        return in_short(results(course, assignment, read_exam(course, assignment), record))
+
+
 @app.command
 def init(folder: Positional[Path], title: str = "Language models", term: str = "") -> Iterator[str]:
     """Make a course folder: course.toml and roster.csv, to be filled in."""
@@ -70,10 +80,12 @@ def collect(
         came = arrivals(opened, opened.assignment(name), source, record, received=received)
     for arrival in came:
         if not arrival.accepted:
-            yield f"refused: {arrival.origin}: {arrival.reason}"
+            whose = f" (of {arrival.student})" if arrival.student else ""
+            yield f"refused: {arrival.origin}{whose}: {arrival.reason}"
     taken = [arrival for arrival in came if arrival.accepted]
     new = sum(arrival.is_new for arrival in taken)
     yield f"{len(taken)} submissions, {new} of them new; {len(came) - len(taken)} refused"
+    yield _in_short(opened, name)
 
 
 @app.command
@@ -104,6 +116,7 @@ def grade(
             stopped.append(f"{done.student}, {done.question}: {done.mark.log.strip()[-100:]}")
     yield from stopped
     yield f"{total} questions marked; `labkit course essays {name}` has what waits for a reader"
+    yield _in_short(opened, name)
 
 
 @app.command
@@ -157,6 +170,7 @@ def feedback(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
     with Record(opened.folder / RECORD) as record:
         paths = write_feedback(opened, assignment, exam, record)
     yield f"{opened.folder / 'feedback' / name}: {len(paths)} files"
+    yield _in_short(opened, name)
 
 
 @app.command
@@ -169,11 +183,15 @@ def grades(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
     with Record(opened.folder / RECORD) as record:
         for path in write_grades(opened, assignment, exam, record):
             yield str(path)
+    yield _in_short(opened, name)
 
 
 @app.command
 def similar(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
-    """List pairs of answers that are much alike: to be looked at, not a verdict."""
+    """List pairs of answers that are much alike: to be looked at, not a verdict.
+
+    The teacher's own notebook is one of those compared.
+    """
     from classroom.similar import similar_pairs
     from labkit.course.grade import RECORD
 
@@ -185,8 +203,11 @@ def similar(name: Positional[str], course: Folder = HERE) -> Iterator[str]:
             }
             for submission in record.submissions(name)
         }
-    for pair in similar_pairs(sources, exam):
-        yield str(pair)
+    ours = {question.id: exam.cells[question.cell].source for question in exam.questions}
+    pairs = similar_pairs({**sources, "the published solution": ours}, exam)
+    yield from map(str, pairs)
+    graded = sum(map(bool, sources.values()))
+    yield f"{len(pairs)} pairs, of {graded} hand-ins that are graded; short answers say nothing"
 
 
 @app.command

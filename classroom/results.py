@@ -106,3 +106,15 @@ def results(course: Course, assignment: Assignment, exam: Exam, record: Record) 
             )
         )
     return found
+
+
+def in_short(found: Sequence[Result]) -> str:
+    """Say in a sentence how far a class is, and who is not."""
+    told = {"graded": "graded", "waiting": "not done yet", "missing": "without a notebook"}
+    parts = []
+    for status, words in told.items():
+        ids = [result.student.id for result in found if result.status == status]
+        named = f" ({', '.join(ids[:9])}{', …' * (len(ids) > 9)})" * (status != "graded")
+        parts += [f"{len(ids)} {words}{named}"] * bool(ids)
+    late = sum(result.days_late > 0 for result in found)
+    return f"{len(found)} students: {', '.join(parts)}; {late} late"

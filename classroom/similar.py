@@ -32,6 +32,13 @@ class Pair(NamedTuple):
     share: float
     shared: int
 
+    def __str__(self) -> str:
+        """Say it on one line."""
+        return (
+            f"{self.question}: {' and '.join(self.students)} share {self.share:.0%} of the shorter "
+            f"answer ({self.shared} runs of {RUN} tokens)"
+        )
+
 
 def similar_pairs(answers: Sources, exam: Exam, alike: float = 0.6, fewest: int = 40) -> list[Pair]:
     """Return the pairs of answers whose `share` is `alike` or more, those that share most first."""

@@ -56,7 +56,8 @@ def find_paper(notebook: Path, name: str = "") -> Path:
     `name` is the assignment's where the file is called otherwise.
     """
     stem = notebook.name.split(".")[0]
-    name = name or (stem.split("_")[0] if stem[:2].isdigit() else stem)
+    known = re.match(r"ps\d+|\d\d", stem)  # as in "ps1 (1)", which a browser makes
+    name = name or (known[0] if known else stem)
     try:
         return exam.find_notebook(*_alone(notebook, name))
     except CourseError:

@@ -40,9 +40,12 @@ title = "Tokens and n-grams"
 notebook = "ps1"     # a problem set, a chapter such as "12", or a notebook in this folder
 deadline = {deadline}
 seconds = 10         # processor time of each question
-memory_mb = 1024
+
+[assignments.ps2]
+title = "Attention and GPT"
+deadline = {later}
+seconds = 45         # its last question trains a model
 """
-ROSTER = "id,name,email\n"
 
 
 class LatePolicy(BaseModel, frozen=True, extra="forbid"):
@@ -132,12 +135,10 @@ def init_course(folder: Path, title: str = "Language models", term: str = "") ->
         raise CourseError(f"{folder} already holds a course; edit its course.toml, or name another")
     today = datetime.now().astimezone().replace(hour=23, minute=59, second=0, microsecond=0)
     texts = {"title": _toml(title), "term": _toml(term or str(today.year))}
-    settings = TEMPLATE.format(
-        **texts, seed=secrets.token_hex(16), deadline=(today + timedelta(days=14)).isoformat()
-    )
-    roster = folder / "roster.csv"
-    if not roster.exists():
-        write_atomically(roster, ROSTER)
+    first, second = ((today + timedelta(days=n)).isoformat() for n in (14, 56))
+    settings = TEMPLATE.format(**texts, seed=secrets.token_hex(16), deadline=first, later=second)
+    if not (roster := folder / "roster.csv").exists():
+        write_atomically(roster, "id,name,email\n")
     write_atomically(folder / "course.toml", settings)
     os.chmod(folder / "course.toml", 0o600)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classroom.results import Result, results, spend
+from classroom.results import Result, in_short, results, spend
 from labkit.course.record import Decision, Record
 from labkit.course.settings import Course, LatePolicy
 from tests.course.term import hand_in, make_course, make_exam, mark
@@ -130,3 +130,22 @@ def test_a_free_day_is_kept_back_only_where_nothing_is_earned(
     for i, (days, free) in enumerate(zip(term, spent, strict=True)):
         left = policy.free_days - sum(spent[:i])
         assert free == (0 if policy.share(days, left) == 0 else min(days, left))
+
+
+def test_a_student_with_another_deadline_is_late_after_that_one(record: Record) -> None:
+    course = make_course(late=LatePolicy(penalty=0.5))
+    later = course.assignment("p1").deadline + timedelta(days=3)
+    assignment = course.assignment("p1").model_copy(update={"extensions": {"ada": later}})
+    course = course.model_copy(update={"assignments": {"p1": assignment}})
+    for student in ("ada", "bo"):
+        hand_in(record, student, timedelta(days=1))
+    assert [of(course, record, student).days_late for student in ("ada", "bo")] == [0, 1]
+
+
+def test_a_class_in_short_names_who_is_not_done(record: Record) -> None:
+    mark(record, hand_in(record, "ada"), {"first": 4, "second": 2, "essay": 3})
+    hand_in(record, "bo", timedelta(days=1))
+    found = results(make_course(), make_course().assignment("p1"), make_exam(), record)
+    assert in_short(found) == (
+        "3 students: 1 graded, 1 not done yet (bo), 1 without a notebook (cy); 1 late"
+    )
