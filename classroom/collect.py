@@ -4,11 +4,10 @@ A source is a folder or a zip: of notebooks named after students, of a folder or
 as Moodle and Canvas export them. Nothing is unpacked to a path from outside, no link is followed,
 nothing is run. A clone is read as a folder, since git obeys settings that stand in the clone.
 
-The time received is that of the file (of a clone: when it was fetched, as a commit's own time is
-what its author wrote); a zip has times in the deadline's zone. Moodle and Canvas put the time of
-the download into their zips. So collect right after the deadline and again later, because a
-notebook keeps the time it first came with; or say the time, which puts an earlier one right. In a
-batch from Canvas, what is not called LATE came by the deadline.
+The time received is that of the file (of a clone: when it was fetched); a zip has times in the zone
+of the deadline. Moodle and Canvas put the time of the download into their zips. So collect right
+after the deadline and again later, because a notebook keeps its first time; or say the time, which
+puts it right. In a batch from Canvas, what is not called LATE came by the deadline.
 """
 
 import hashlib
@@ -322,13 +321,9 @@ class _Desk:
             write_atomically(path, content)
         before = self.record.connection.total_changes
         when = (self.received or member.when).astimezone(UTC).isoformat(timespec="seconds")
-        about = {"sha256": digest, "received": when, "path": place.as_posix()}
-        self.record.add_submission(
-            *(self.assignment.name, student),
-            **about,
-            origin=member.origin,
-            anew=self.received is not None,
-        )
+        about: dict[str, Any] = {"sha256": digest, "received": when, "path": place.as_posix()}
+        about |= {"origin": member.origin, "anew": self.received is not None}
+        self.record.add_submission(self.assignment.name, student, **about)
         is_new = self.record.connection.total_changes > before
         return Arrival(member.origin, student, path, True, is_new=is_new)
 
