@@ -127,3 +127,27 @@ def test_a_readme_without_its_block_is_refused() -> None:
 def test_the_order_is_chosen_on_the_validation_text() -> None:
     train = ["abab" * 30, "abba" * 30]
     assert counting.best_order(train, ["abababab"]) > 1
+
+
+def test_of_each_task_the_best_of_both_kinds_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "experiments").mkdir()
+    rows = [
+        "task,data,system,metric,value,low,high,cpu_seconds,pretraining_seconds",
+        "t,d,counting,accuracy,0.5,0.4,0.6,1,0",
+        "t,d,rules,accuracy,0.7,0.6,0.8,1,0",
+        "t,d,LoRA,accuracy,0.6,0.5,0.7,20,30",
+        "t,d,head only,accuracy,0.55,0.5,0.6,5,30",
+        "t,d,rules,recall@1,0.9,0.8,1,1,0",
+        "s,d,copy,BLEU,12.34,10,14,0,",
+        's,d,"told again, truly",BLEU,50,40,60,0,',
+        "s,d,this course's model,BLEU,23.45,20,26,9,",
+        "u,d,copy,BLEU,12.34,10,14,0,",
+    ]
+    text = "# command: x\n" + "\n".join(rows) + "\n"
+    (tmp_path / "experiments" / "tasks_x.csv").write_text(text, encoding="utf-8")
+    assert readme.tasks_table(tmp_path).splitlines()[2:] == [
+        "| t | d | accuracy | rules: **70.0 %** (60.0 to 80.0) | LoRA: **60.0 %** (50.0 to 70.0) "
+        "| 50 |",
+        "| s | d | BLEU | copy: **12.3** (10.0 to 14.0) | this course's model: **23.4** "
+        "(20.0 to 26.0) | 9 |",
+    ]
