@@ -165,7 +165,8 @@ def most_frequent(record: Record) -> str:
 def last_mentioned(record: Record) -> str:
     """Answer with the last word of the text that some answer to this kind of question ends with.
 
-    Where no answer ends with a word of the text, answer what was right most often.
+    Of answers such as "Ben has it." the first word is taken. Where none of these words is in the
+    text, answer what was right most often.
     """
     ends: dict[str, str] = {}
     for answer, _ in reversed(known_answers()[kind_of(record)].most_common()):
