@@ -173,8 +173,7 @@ class Classifier(nn.Module):
 class Pointer(nn.Module):
     """A body whose last vector asks every token: does the answer start here, does it end here?
 
-    What is asked is linear in the last vector, which alone has read text and question, and is zero
-    at first. Source: Vinyals et al. 2015, section 2.3. Built in notebook 52.
+    What it asks is zero at first. Source: Vinyals et al. 2015, section 2.3. Built in notebook 52.
     """
 
     def __init__(self, body: nn.Module, width: int, n_places: int) -> None:
@@ -184,10 +183,7 @@ class Pointer(nn.Module):
         self.look = nn.Parameter(torch.zeros(2, width, width))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Return scores of starts and ends: (B, T), (B,) -> (B, 2, n_places).
-
-        Minus infinity stands where a text has no token, so that texts of any lengths fit together.
-        """
+        """Return scores of starts and ends: (B, T), (B,) -> (B, 2, n_places), -inf after a text."""
         x = self.body(ids)
         asked = torch.einsum("bd,cde->bce", last_token(x, lengths), self.look)  # (B, 2, D)
         scores = asked @ x.transpose(1, 2) / math.sqrt(x.shape[-1])  # (B, 2, T)
@@ -199,8 +195,7 @@ class Pointer(nn.Module):
 def best_spans(scores: Tensor, longest: int) -> Tensor:
     """Return first and last place of the most probable span of each text: (N, 2, T) -> (N, 2).
 
-    A span ends where it starts or later, and has at most `longest` places. Of equals, the first.
-    Built in notebook 52.
+    A span has 1 to `longest` places; of equals, the first is taken. Built in notebook 52.
     """
     together = scores[:, 0, :, None] + scores[:, 1, None, :]  # (N, T, T): start, end
     n = scores.shape[-1]
