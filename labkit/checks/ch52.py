@@ -99,7 +99,8 @@ def _scores(rng: np.random.Generator) -> Iterator[tuple[Array, Array, int]]:
 def _best_span(start: Array, end: Array, longest: int) -> list[int]:
     n = len(start)
     spans = [(i, j) for i in range(n) for j in range(i, min(n, i + longest))]
-    return list(max(spans, key=lambda span: float(start[span[0]] + end[span[1]])))
+    sums = [float(start[i]) + float(end[j]) for i, j in spans]
+    return list(spans[sums.index(max(sums))])
 
 
 def _end_after_start(start: Array, end: Array, longest: int) -> list[int]:
