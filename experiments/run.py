@@ -20,6 +20,7 @@ from experiments import (
     learning,
     meaning,
     pretraining,
+    questions,
     speed,
 )
 from experiments.recording import write_recording
@@ -54,6 +55,8 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "speed_times": ladder.times_rows,
     "speed_laptop": speed.laptop_rows,
     "speed_speedrun": speed.speedrun_rows,
+    "answering": questions.answer_rows,
+    "tasks_question_answering": questions.table_rows,
 }
 
 

@@ -139,6 +139,40 @@ class Classifier(nn.Module):
         return torch.as_tensor(self.head(self.vectors(ids, lengths)))
 
 
+class Pointer(nn.Module):
+    """A body whose last vector asks every token: does the answer start here, does it end here?
+
+    What it asks is zero at first. Source: Vinyals et al. 2015, section 2.3. Built in notebook 52.
+    """
+
+    def __init__(self, body: nn.Module, width: int, n_places: int) -> None:
+        """Put the parts together; `width` is the body's D, `n_places` that of the longest text."""
+        super().__init__()
+        self.body, self.n_places = body, n_places
+        self.look = nn.Parameter(torch.zeros(2, width, width))
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return scores of starts and ends: (B, T), (B,) -> (B, 2, n_places), -inf after a text."""
+        x = self.body(ids)
+        asked = torch.einsum("bd,cde->bce", last_token(x, lengths), self.look)  # (B, 2, D)
+        scores = asked @ x.transpose(1, 2) / math.sqrt(x.shape[-1])  # (B, 2, T)
+        inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        scores = scores.masked_fill(~inside[:, None], -math.inf)
+        return nn.functional.pad(scores, (0, self.n_places - x.shape[1]), value=-math.inf)
+
+
+def best_spans(scores: Tensor, longest: int) -> Tensor:
+    """Return first and last place of the most probable span of each text: (N, 2, T) -> (N, 2).
+
+    A span has 1 to `longest` places; of equals, the first is taken. Built in notebook 52.
+    """
+    together = scores[:, 0, :, None] + scores[:, 1, None, :]  # (N, T, T): start, end
+    n = scores.shape[-1]
+    allowed = torch.ones(n, n, dtype=torch.bool).triu().tril(longest - 1)
+    best = together.masked_fill(~allowed, -math.inf).flatten(1).argmax(1)
+    return torch.stack([best // n, best % n], dim=1)
+
+
 def pad(ids: Ids, fill: int = 0) -> tuple[Tensor, Tensor]:
     """Put texts into one array, `fill` after the shorter ones: ids (B, T), lengths (B,).
 

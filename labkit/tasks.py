@@ -6,6 +6,8 @@ token, which is how it says that it is done; that token also stands before every
 before each document in pre-training. B batch, T time, V vocabulary, N texts.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -134,3 +136,22 @@ def write_answers(
             until = ids.index(tokenizer.end) if tokenizer.end in ids else len(ids)
             answers[i] = tokenizer.decode(ids[:until])
     return answers
+
+
+def answer_words(text: str) -> list[str]:
+    """Return the words by which answers are compared: small letters, no articles, no signs.
+
+    As in SQuAD: Rajpurkar et al. 2016, section 6.1. Built in notebook 52.
+    """
+    return [word for word in re.findall(r"\w+", text.lower()) if word not in ("a", "an", "the")]
+
+
+def word_f1(written: str, truth: str) -> float:
+    """Return the F1 of the words that two answers share, each as often as both have it, 0 to 1.
+
+    Two answers without words are equal. Built in notebook 52.
+    """
+    mine, theirs = Counter(answer_words(written)), Counter(answer_words(truth))
+    if not mine or not theirs:
+        return float(mine == theirs)
+    return 2 * (mine & theirs).total() / (mine.total() + theirs.total())

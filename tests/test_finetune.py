@@ -15,6 +15,8 @@ from labkit.finetune import (
     Classifier,
     LoRA,
     LoRAConfig,
+    Pointer,
+    best_spans,
     fine_tune,
     label_log_probs,
     last_token,
@@ -273,3 +275,40 @@ def test_the_likelihood_of_a_label_is_a_difference_of_two_texts() -> None:
 
     wanted = [[whole([*text, *label]) - whole(text) for label in labels] for text in texts]
     torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-4, rtol=0)
+
+
+# ── Pointing ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pointer_is_undecided_at_first_and_blind_to_padding() -> None:
+    pointer = Pointer(vectors_of(new_gpt()), 8, 12)
+    ids, lengths = pad([[3, 1, 4], [1, 5, 9, 2, 6]])
+    first = pointer(ids, lengths)
+    assert first.shape == (2, 2, 12)
+    assert torch.equal(first[0, 0].exp() > 0, torch.arange(12) < 3)
+    assert torch.equal(first[1, 1, :5], torch.zeros(5))
+    pointer.look.data = torch.randn(2, 8, 8, generator=rng(3))
+    alone = pointer(*pad([[3, 1, 4]]))
+    assert torch.allclose(pointer(ids, lengths)[0], alone[0], atol=1e-5)
+
+
+def test_a_pointer_learns_where_a_token_stands() -> None:
+    ids = [[*torch.randperm(10, generator=rng(i)).tolist()[:8], 16] for i in range(40)]
+    ids = [text if 7 in text else [*text[:3], 7, *text[4:]] for text in ids]
+    places = torch.tensor([[text.index(7)] * 2 for text in ids])
+    pointer = Pointer(vectors_of(new_gpt()), 8, 12)
+    tuning = TrainConfig(max_steps=150, batch_size=10, context_length=12, learning_rate=0.02)
+    for _ in fine_tune(pointer, ids, places, tuning):
+        pass
+    found = best_spans(read_all(pointer, ids), 3)
+    assert (found == places).float().mean() > 0.9
+
+
+@given(st.integers(1, 7), st.integers(1, 8), st.integers(0, 99))
+def test_the_best_span_is_the_best_of_all_that_are_allowed(n: int, longest: int, seed: int) -> None:
+    scores = torch.randn(3, 2, n, generator=rng(seed))
+    for (start, end), found in zip(
+        scores.tolist(), best_spans(scores, longest).tolist(), strict=True
+    ):
+        spans = [(i, j) for i in range(n) for j in range(i, min(n, i + longest))]
+        assert tuple(found) == max(spans, key=lambda span: start[span[0]] + end[span[1]])

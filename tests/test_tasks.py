@@ -15,11 +15,13 @@ from labkit.tasks import (
     IGNORED,
     Pieces,
     Writer,
+    answer_words,
     asked,
     chat,
     encode_pieces,
     encode_tasks,
     loss_on_answers,
+    word_f1,
     write_answers,
 )
 from labkit.tokenizers import ByteTokenizer
@@ -130,3 +132,32 @@ def test_what_is_filled_up_after_a_text_changes_nothing_in_it() -> None:
     longer = torch.tensor([text("abczz")])
     lengths = torch.tensor([3])
     assert torch.allclose(model(short, lengths), model(longer, lengths)[:, :3], atol=1e-6)
+
+
+# ── How an answer is compared ────────────────────────────────────────────────────────────────────
+
+SAID = st.lists(st.sampled_from(["the", "In", "barn", "an", "Barn!", "park,"]), max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("written", "truth", "f1"),
+    [
+        ("In the barn.", "In the barn.", 1),
+        ("the BARN", "Barn!", 1),
+        ("In the park.", "In the barn.", 1 / 2),  # a wrong place shares its preposition
+        ("barn", "In the barn.", 2 / 3),  # precision 1, recall 1/2
+        ("Ben Ben Ben", "Ben and Ben", 2 * 2 / 6),  # a word counts as often as both have it
+        ("", "Ben.", 0),
+        ("", "the", 1),
+    ],
+)
+def test_overlaps_by_hand(written: str, truth: str, f1: float) -> None:
+    assert word_f1(written, truth) == pytest.approx(f1)
+
+
+@given(SAID, SAID)
+def test_overlap_is_fair(mine: list[str], theirs: list[str]) -> None:
+    a, b = " ".join(mine), " ".join(theirs)
+    assert word_f1(a, b) == word_f1(b, a) == word_f1(" ".join(mine[::-1]), b)
+    assert 0 <= word_f1(a, b) <= 1
+    assert (word_f1(a, b) == 1) == (sorted(answer_words(a)) == sorted(answer_words(b)))
