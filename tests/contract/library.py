@@ -9,7 +9,7 @@ from tests.contract.reading import ROOT, Definition
 
 PACKAGES = ("classroom", "labkit", "tinyworld", "viewers", "workbench")
 BUILT = re.compile(r"Built\s+in\s+notebook\s+(\d\d)\.")
-BUILT_IN_CHAPTERS = ("functional", "ngram", "tokenizers", "gpt")
+BUILT_IN_CHAPTERS = ("functional", "ngram", "tokenizers", "gpt", "finetune")
 SMALLEST_COPY = 15
 
 Library = Mapping[str, str]

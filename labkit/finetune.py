@@ -1,0 +1,244 @@
+"""From a language model to something else: heads, a loop that trains them, and LoRA.
+
+B batch, T time, D model width, F width of an output, R rank, C classes. A body is any module that
+turns ids (B, T) into vectors (B, T, D); `vectors_of` makes one of `labkit.gpt`'s GPT. Nothing here
+changes the model that it is given, except `fine_tune`, which trains in place.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from labkit.functional import cross_entropy
+from labkit.gpt import GPT
+from labkit.model import LanguageModel
+from labkit.training.config import TrainConfig
+from labkit.training.optimiser import make_optimisers, set_learning_rate
+
+Ids = Sequence[Sequence[int]]
+"""Token ids of some texts, of any lengths."""
+Pool = Callable[[Tensor, Tensor], Tensor]
+"""From vectors (B, T, D) and lengths (B,) to what a head reads, such as (B, D)."""
+Loss = Callable[[Tensor, Tensor], Tensor]
+AT_ONCE = 64
+"""Texts that are read together where nothing is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRAConfig:
+    """Which linear layers get a change of low rank, and how large. Built in notebook 51."""
+
+    rank: int = 4
+    """Rank of the change, R: numbers through which an input has to pass."""
+    alpha: float = 8.0
+    """The change is multiplied by alpha / rank, so that its size depends little on the rank."""
+    layers: tuple[str, ...] = ("attention.qkv", "attention.out", "mlp.up", "mlp.down")
+    """Ends of the names of the layers that are changed; `labkit.gpt`'s by default."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a rank below 1 and for no layers."""
+        if self.rank < 1 or not self.layers:
+            raise ValueError(f"expected a rank of at least 1 and some layers, got {self}")
+
+    @property
+    def scale(self) -> float:
+        """What the change is multiplied by."""
+        return self.alpha / self.rank
+
+
+class LoRA(nn.Module):
+    """A frozen linear layer and a change of low rank that is trained beside it.
+
+    y = W x + b + (alpha / R) · up (down x), with down (R, D) drawn and up (F, R) zero, so that at
+    first nothing is changed. Source: Hu et al. 2021, section 4.1. Built in notebook 51.
+    """
+
+    def __init__(self, base: nn.Linear, config: LoRAConfig, generator: torch.Generator) -> None:
+        """Freeze the layer and draw the way down, with deviation 1 / √D."""
+        super().__init__()
+        self.base, self.scale = base.requires_grad_(False), config.scale
+        n_out, n_in = base.weight.shape
+        drawn = torch.randn(config.rank, n_in, generator=generator) / math.sqrt(n_in)
+        self.down = nn.Parameter(drawn.to(base.weight))
+        self.up = nn.Parameter(base.weight.new_zeros(n_out, config.rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's output with the change: (…, D) -> (…, F)."""
+        changed: Tensor = self.base(x) + self.scale * (x @ self.down.T @ self.up.T)
+        return changed
+
+    def change(self) -> Tensor:
+        """Return what is added to the weight, as one matrix: (F, D)."""
+        return self.scale * (self.up @ self.down)
+
+
+def with_lora(model: nn.Module, config: LoRAConfig, *, generator: torch.Generator) -> nn.Module:
+    """Return a copy of a model of which nothing is trained but low-rank changes.
+
+    Raises ValueError if no linear layer has a name that ends as the config says.
+    Built in notebook 51.
+    """
+    changed = copy.deepcopy(model).requires_grad_(False)
+    linear = [name for name, part in changed.named_modules() if isinstance(part, nn.Linear)]
+    chosen = [name for name in linear if name.endswith(config.layers)]
+    if not chosen:
+        raise ValueError(
+            f"expected linear layers with names that end in {' or '.join(config.layers)}, got "
+            f"{', '.join(linear) or 'none'}"
+        )
+    for name in chosen:
+        base = changed.get_submodule(name)
+        assert isinstance(base, nn.Linear)
+        changed.set_submodule(name, LoRA(base, config, generator))
+    return changed
+
+
+def merge(model: nn.Module) -> nn.Module:
+    """Return a copy with each change added to its weight: plain linear layers, the same output.
+
+    All of it can be trained again. What was given keeps its changes apart. Built in notebook 51.
+    """
+    merged = copy.deepcopy(model)
+    for name, part in list(merged.named_modules()):
+        if isinstance(part, LoRA):
+            part.base.weight.data += part.change().detach()
+            merged.set_submodule(name, part.base)
+    return merged.requires_grad_(True)
+
+
+def n_trainable(model: nn.Module) -> int:
+    """Count the numbers that training may change. Built in notebook 51."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def vectors_of(model: GPT) -> GPT:
+    """Return a copy that ends where its vectors are scored: (B, T) -> (B, T, D).
+
+    Built in notebook 51.
+    """
+    body = copy.deepcopy(model)
+    body.head = nn.Identity()
+    return body
+
+
+def last_token(x: Tensor, lengths: Tensor) -> Tensor:
+    """Take the vector of each text's last token, whatever stands after it: (B, T, D) -> (B, D).
+
+    Built in notebook 51.
+    """
+    return x[torch.arange(len(x), device=x.device), lengths - 1]
+
+
+def mean_token(x: Tensor, lengths: Tensor) -> Tensor:
+    """Take the mean vector of each text's tokens, without the padding: (B, T, D) -> (B, D).
+
+    Built in notebook 51.
+    """
+    inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
+    return (x * inside[..., None]).sum(1) / lengths[:, None]
+
+
+class Classifier(nn.Module):
+    """A body, a way to one vector per text, and a linear head that is zero at first.
+
+    With a pool that returns (B, T, D), such as `lambda x, lengths: x`, each token gets scores.
+    Built in notebook 51.
+    """
+
+    def __init__(
+        self, body: nn.Module, width: int, n_classes: int, *, pool: Pool = last_token
+    ) -> None:
+        """Put the parts together; `width` is the body's D."""
+        super().__init__()
+        self.body, self.pool = body, pool
+        with torch.random.fork_rng(devices=[]):  # PyTorch fills new layers, and draws for it
+            self.head = nn.Linear(width, n_classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def vectors(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return what the head reads: (B, T), (B,) -> (B, D)."""
+        return self.pool(self.body(ids), lengths)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return the scores of the classes: (B, T), (B,) -> (B, C)."""
+        scores: Tensor = self.head(self.vectors(ids, lengths))
+        return scores
+
+
+def pad(ids: Ids, fill: int = 0) -> tuple[Tensor, Tensor]:
+    """Put texts into one array, `fill` after the shorter ones: ids (B, T), lengths (B,).
+
+    Raises ValueError for a text without a token. Built in notebook 51.
+    """
+    lengths = torch.tensor([len(text) for text in ids])
+    if not len(ids) or not lengths.min():
+        raise ValueError(f"expected texts of at least one token, got lengths {lengths.tolist()}")
+    rows = [torch.tensor(list(text)) for text in ids]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill), lengths
+
+
+@torch.no_grad()
+def read_all(model: Callable[[Tensor, Tensor], Tensor], ids: Ids) -> Tensor:
+    """Return what a model makes of each text, a row each, in the order given: (N, …).
+
+    Texts of like length are read together. Built in notebook 51.
+    """
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    parts = [order[i : i + AT_ONCE] for i in range(0, len(order), AT_ONCE)]
+    made = torch.cat([model(*pad([ids[i] for i in part])) for part in parts])
+    return made[torch.tensor(order).argsort()]
+
+
+def fine_tune(
+    model: nn.Module, ids: Ids, targets: Tensor, config: TrainConfig, *, loss: Loss = cross_entropy
+) -> Iterator[float]:
+    """Train what is not frozen, in place; yield the loss of each update.
+
+    `model(ids, lengths)` is compared with the rows of `targets`, (N, …). All texts come once, in an
+    order that the seed decides, before any comes again. The model is left in evaluation mode.
+    Built in notebook 51.
+    """
+    optimisers = make_optimisers(model, config)
+    order, waiting = torch.Generator().manual_seed(config.seed), list[int]()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for step in range(config.max_steps):
+        while len(waiting) < config.batch_size:
+            waiting += torch.randperm(len(ids), generator=order).tolist()
+        now, waiting = waiting[: config.batch_size], waiting[config.batch_size :]
+        set_learning_rate(optimisers, step, config)
+        model.train()
+        surprise = loss(model(*pad([ids[i] for i in now])), targets[now])
+        model.zero_grad(set_to_none=True)
+        surprise.backward()
+        nn.utils.clip_grad_norm_(trained, config.clip)
+        for optimiser in optimisers:
+            optimiser.step()
+        model.eval()
+        yield float(surprise.detach())
+
+
+def label_log_probs(model: LanguageModel, ids: Ids, labels: Ids) -> Tensor:
+    """Return log P(label | text), in nats, for each text and each label of some tokens: (N, C).
+
+    Built in notebook 51.
+    """
+
+    def of_label(label: Sequence[int]) -> Tensor:
+        """(N,), for one label; the row before a token scores it."""
+        n = len(label)
+
+        def read(ids: Tensor, lengths: Tensor) -> Tensor:
+            """(B, T), (B,) -> (B,)."""
+            places = lengths[:, None] - n + torch.arange(n)  # (B, n), where the label stands
+            rows = torch.arange(len(ids))[:, None]
+            scores = model(ids)[rows, places - 1].log_softmax(-1)  # (B, n, V)
+            return scores.gather(-1, ids[rows, places][..., None])[..., 0].sum(-1)
+
+        return read_all(read, [[*text, *label] for text in ids])
+
+    return torch.stack([of_label(label) for label in labels], dim=1)
