@@ -9,6 +9,7 @@ from labkit.datasets.fetch import cache_folder, obtain
 from labkit.datasets.registry import DatasetError, Entry, read_registry
 from labkit.datasets.reviews import Judged, read_lines, read_ratings, without_repeats
 from labkit.datasets.split import Unit, grouped, part_of, shared, split
+from labkit.datasets.turns import read_catalogues, read_conversations, without_twins
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Document:
     """One clean text, such as a play or a review; a play has the same name in every edition.
 
     `label` is what people said of a text: above 0 praise, below 0 complaint, None if not asked.
+    `turns` are its parts where it has some: what was said in turn, or a text and its translation.
     """
 
     name: str
     text: str
     label: float | None = None
+    turns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,25 @@ def _reviews_zh(entry: Entry, edition: str) -> Dataset:
     return _judged(entry, (*praise, *complaint))
 
 
+def _interface_en_zh(entry: Entry, edition: str) -> Dataset:
+    return _in_turn(entry, read_catalogues(read_folder(*_file(entry), ".json")))
+
+
+def _dialogues(entry: Entry, edition: str) -> Dataset:
+    archive, folder = _file(entry)
+    files = read_folder(archive, folder + entry.editions[edition], ".yml")
+    return _in_turn(entry, read_conversations(files))
+
+
+def _in_turn(entry: Entry, texts: Iterable[tuple[str, ...]]) -> Dataset:
+    """Return texts of several turns; those that share a first or a last turn share a split."""
+    parts: dict[str, list[Document]] = {"train": [], "val": [], "test": []}
+    for text in without_twins(texts):
+        document = Document(text.name, "\n".join(text.turns), turns=text.turns)
+        parts[part_of(text.group, entry.split_seed)].append(document)
+    return Dataset(entry.name, **{part: tuple(found) for part, found in parts.items()})
+
+
 def _pick(files: Mapping[str, bytes], name: str) -> bytes:
     """Return the file of that name; DatasetError if the archive holds none."""
     if name not in files:
@@ -160,6 +182,8 @@ BUILDERS: Mapping[str, Callable[[Entry, str], Dataset]] = {
     "python_docs": _python_docs,
     "reviews_en": _reviews_en,
     "reviews_zh": _reviews_zh,
+    "interface_en_zh": _interface_en_zh,
+    "dialogues": _dialogues,
 }
 
 
