@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from experiments import block, counting, gpt, ladder, learning, meaning, pretraining, speed
+from experiments import (
+    block,
+    counting,
+    gpt,
+    ladder,
+    learning,
+    meaning,
+    pretraining,
+    speed,
+    translation,
+)
 from experiments.recording import write_recording
 from labkit.datasets import DatasetError
 
@@ -42,6 +52,7 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "speed_times": ladder.times_rows,
     "speed_laptop": speed.laptop_rows,
     "speed_speedrun": speed.speedrun_rows,
+    "tasks_translation": translation.table_rows,
 }
 
 
