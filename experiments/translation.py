@@ -81,7 +81,7 @@ def world_rows() -> Iterator[Row]:
         prompts=[prompt for to in both for prompt, _ in asked_for[to]],
         tokenizer=tokenizer,
         model=new_gpt(tokenizer),
-        config=replace(CONFIG, max_steps=800),
+        config=replace(CONFIG, max_steps=600),
         n_tokens=48,
     )
     said, seconds = answered(work)

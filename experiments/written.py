@@ -33,7 +33,7 @@ PARTS = {
     "start": "silent",
 }
 CONFIG = TrainConfig(
-    max_steps=400,
+    max_steps=600,
     batch_size=32,
     context_length=224,
     learning_rate=4e-3,
@@ -43,8 +43,6 @@ CONFIG = TrainConfig(
     schedule="linear",
     weight_decay=0.0,
 )
-TUNING = replace(CONFIG, batch_size=8, learning_rate=1e-3, muon_learning_rate=5e-3)
-"""For a model that has learned before: a quarter of the rates."""
 RESAMPLES = 1000
 MODEL, MEMORY = "this course's model", "translation memory"
 
