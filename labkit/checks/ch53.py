@@ -94,7 +94,7 @@ brevity_penalty = Exercise(
     points=2,
     reference=_brevity,
     cases=_lengths,
-    tolerance=1e-9,
+    tolerance=1e-5,
     expected="a number from 0 to 1: 1 where the candidate is not the shorter one, 0 where it has "
     "no words, and e to the power of 1 − reference / candidate between",
     wrong=(
@@ -169,7 +169,7 @@ bleu = Exercise(
     points=5,
     reference=_bleu,
     cases=_corpora,
-    tolerance=1e-6,
+    tolerance=1e-3,
     expected="one number from 0 to 100 for all texts together; 0 where no run of some length is "
     "in its reference",
     wrong=(
@@ -224,7 +224,7 @@ rouge_l = Exercise(
     points=4,
     reference=_rouge_l,
     cases=_two_texts,
-    tolerance=1e-9,
+    tolerance=1e-5,
     expected="a number from 0 to 1: the harmonic mean of the shares that the longest common "
     "subsequence has of the candidate and of the reference",
     wrong=(
