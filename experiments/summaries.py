@@ -205,7 +205,7 @@ def rewriting_rows() -> Iterator[Row]:
         prompts=[prompt for k in test for prompt in prompts[k]],
         tokenizer=shipped.tokenizer,
         model=shipped.model,
-        config=replace(CONFIG, batch_size=8, max_steps=150),
+        config=replace(CONFIG, batch_size=8, max_steps=450),
         n_tokens=90,
     )
     answers, seconds = answered(work)
