@@ -22,6 +22,7 @@ from experiments import (
     pretraining,
     questions,
     speed,
+    translation,
 )
 from experiments.recording import write_recording
 from labkit.datasets import DatasetError
@@ -57,6 +58,7 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "speed_speedrun": speed.speedrun_rows,
     "answering": questions.answer_rows,
     "tasks_question_answering": questions.table_rows,
+    "tasks_translation": translation.table_rows,
 }
 
 

@@ -6,6 +6,7 @@ changes the model that it is given, except `fine_tune`, which trains in place.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
