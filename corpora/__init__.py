@@ -8,5 +8,14 @@ Each dataset has a card in the folder `datasets` of the repository.
 from corpora.fetch import cache_folder
 from corpora.load import Dataset, Document, load
 from corpora.registry import DatasetError, read_registry
+from corpora.turns import letters
 
-__all__ = ["Dataset", "DatasetError", "Document", "cache_folder", "load", "read_registry"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "Document",
+    "cache_folder",
+    "letters",
+    "load",
+    "read_registry",
+]

@@ -10,8 +10,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 
 import numpy as np
-from labkit.datasets.turns import letters
 
+from corpora.turns import letters
 from experiments import summaries
 from experiments.counting import Row
 from experiments.written import (

@@ -108,7 +108,6 @@ def test_the_markers_of_the_lock_are_few_and_known() -> None:
         str(Marker(text))
         for text in (
             'sys_platform == "darwin"',
-            'sys_platform == "win32"',
             'sys_platform != "win32"',
             'os_name == "nt"',
             'os_name != "nt"',

@@ -278,7 +278,7 @@ def _masked_by_input(segments: Segments, end: int) -> list[int]:
 
 
 targets = Exercise(
-    name="my_targets",
+    name="my_segment_targets",
     points=4,
     reference=_targets,
     cases=_tellings,

@@ -4,6 +4,14 @@
 it. A tool, free in every chapter.
 """
 
-from corpora import Dataset, DatasetError, Document, cache_folder, load, read_registry
+from corpora import Dataset, DatasetError, Document, cache_folder, letters, load, read_registry
 
-__all__ = ["Dataset", "DatasetError", "Document", "cache_folder", "load", "read_registry"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "Document",
+    "cache_folder",
+    "letters",
+    "load",
+    "read_registry",
+]

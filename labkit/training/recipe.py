@@ -119,7 +119,7 @@ class Prepared:
 def prepare_recipe(recipe: Recipe) -> Prepared:
     """Read the text of a recipe, learn its tokens and turn it into ids.
 
-    Raises what `corpora.load` raises, and ValueError if there is no such text.
+    Raises what `labkit.datasets.load` raises, and ValueError if there is no such text.
     """
     path = Path(recipe.data)
     if path.is_dir():

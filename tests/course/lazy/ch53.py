@@ -13,9 +13,9 @@ class Numbers:
         return list(text)
 
 
-def my_targets__lazy(segments, end):
+def my_segment_targets__lazy(segments, end):
     return encode_pieces(Numbers(end), segments)[1]
 
 
-def my_targets__table(segments, end):
+def my_segment_targets__table(segments, end):
     return encode_tasks(Numbers(end), [segments], 1000)[1][0].tolist()

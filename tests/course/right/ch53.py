@@ -123,7 +123,7 @@ def my_rouge_l__edits(candidate, reference):
     return (both - row[-1]) / both
 
 
-def my_targets__pairs(segments, end):
+def my_segment_targets__pairs(segments, end):
     ids, wanted = [end], [False]
     for some, is_wanted in segments:
         new = list(some) + ([end] if is_wanted else [])
@@ -132,14 +132,14 @@ def my_targets__pairs(segments, end):
     return [i if w else -100 for i, w in zip(ids[1:], wanted[1:], strict=True)]
 
 
-def my_targets__directly(segments, end):
+def my_segment_targets__directly(segments, end):
     out = []
     for ids, wanted in segments:
         out += [*ids, end] if wanted else [-100] * len(ids)
     return out
 
 
-def my_targets__tensor(segments, end):
+def my_segment_targets__tensor(segments, end):
     parts = [
         torch.tensor([*ids, end]) if wanted else torch.full((len(ids),), -100)
         for ids, wanted in segments
