@@ -250,7 +250,7 @@ def report(scratch: Path) -> None:
     make_course(folder, students)
     write_zip(scratch / "ps1.zip", students)
     command(folder, "release", "ps1")
-    collected = command(folder, "collect", "ps1", str(scratch / "ps1.zip")).splitlines()[-1]
+    collected = command(folder, "collect", "ps1", str(scratch / "ps1.zip")).splitlines()[-2]
     began = time.perf_counter()
     before = grade_and_be_killed(folder, after=STUDENTS * len(exam.questions) // 2)
     command(folder, "grade", "ps1", "--jobs", str(JOBS))
