@@ -63,8 +63,8 @@ def part(module: str) -> str:
     tinyworld is one part, and `labkit.tinyworld`, which passes it on, belongs to it; classroom,
     corpora and viewers are one part each.
 
-    >>> part("corpora.fetch"), part("workbench.doctor"), part("workbench"), part("labkit")
-    ('datasets', 'workbench.doctor', 'workbench', '')
+    >>> part("labkit.datasets.shards"), part("workbench.doctor"), part("labkit")
+    ('datasets', 'workbench.doctor', '')
     >>> part("tinyworld.judge"), part("labkit.tinyworld")
     ('tinyworld', 'tinyworld')
     """
