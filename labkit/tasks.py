@@ -9,6 +9,7 @@ before each document in pre-training. B batch, T time, V vocabulary, N texts.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,8 @@ class Writer(nn.Module):
 
     What is filled up stands after a text, where no earlier place can see it. Built in notebook 52.
     """
+
+    model: Any
 
     def __init__(self, model: nn.Module) -> None:
         """Keep the model, which is trained itself and not copied."""
