@@ -1,8 +1,8 @@
 """`python -m benchmarks.coursework`: a class of 300 hands in problem set 1, and is graded.
 
 Honest, wrong, late, missing and hostile submissions go through the commands a teacher types; the
-grading is killed half-way and goes on. Every total is compared with what it must be. Writes the
-table `benchmarks/coursework.md`.
+grading is killed half-way and goes on. Every mark and every late day is compared with what it must
+be. Writes the table `benchmarks/coursework.md`.
 """
 
 import csv
@@ -27,9 +27,11 @@ import numpy as np
 
 from benchmarks.hostile import hostile, no_notebooks
 from benchmarks.run import processor
+from classroom.results import results
 from labkit.course.exam import Exam, Question, find_notebook, read_exam
 from labkit.course.grade import RECORD
-from labkit.course.settings import Assignment, Course
+from labkit.course.record import Record
+from labkit.course.settings import Assignment, Course, read_course
 from labkit.files import write_atomically
 from tests.course.sources import whole_source
 
@@ -44,7 +46,8 @@ NAMES = (
     "王小明",
     "Noor Haddad",
 )
-DEADLINE = datetime.datetime(2027, 3, 1, 23, 59, tzinfo=datetime.UTC)
+DEADLINE = datetime.datetime(2026, 3, 1, 23, 59, tzinfo=datetime.UTC)
+"""In the past: a file from the future would count as one of today."""
 ESSAY = "It depends on how the text is cut, and chapter 11 measured it."
 
 
@@ -116,10 +119,9 @@ def write_zip(path: Path, students: Sequence[Expected]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, student in enumerate(students):
             if student.notebook is not None:
-                local = (DEADLINE - datetime.timedelta(hours=2)).astimezone()
-                local += datetime.timedelta(days=student.days_late)
+                came = DEADLINE + datetime.timedelta(days=student.days_late, hours=-2)
                 name = f"{name_of(student.id)}_{7000 + number}_assignsubmission_file_/ps1.ipynb"
-                archive.writestr(zipfile.ZipInfo(name, local.timetuple()[:6]), student.notebook)
+                archive.writestr(zipfile.ZipInfo(name, came.timetuple()[:6]), student.notebook)
 
 
 def name_of(student: str) -> str:
@@ -221,6 +223,19 @@ def wrong_grades(students: Sequence[Expected], marks: Sequence[Mapping[str, Any]
     ]
 
 
+def wrong_days(folder: Path, exam: Exam, students: Sequence[Expected]) -> list[str]:
+    """Name every student who is not as many days late as must be."""
+    course = read_course(folder)
+    with Record(folder / RECORD) as record:
+        found = results(course, course.assignment("ps1"), exam, record)
+    days = {result.student.id: result.days_late for result in found}
+    return [
+        f"{student.id} ({student.kind}): {days[student.id]} days late, expected {student.days_late}"
+        for student in students
+        if days[student.id] != student.days_late
+    ]
+
+
 def bare_seconds(exam: Exam) -> float:
     """Return the wall time of our own answers, called on as many cases in this process."""
     seconds = 0.0
@@ -237,13 +252,17 @@ def bare_seconds(exam: Exam) -> float:
 def main() -> None:
     """Let the class hand in, grade it, compare, and write the table."""
     with tempfile.TemporaryDirectory(prefix="class-") as scratch:
-        report(Path(scratch))
+        rows, faults = measured(Path(scratch))
+    table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+    text = f"# A class of 300\n\n`python -m benchmarks.coursework`\n\n| | |\n|---|---|\n{table}"
+    write_atomically(RESULTS, text + "".join(f"\n- {fault}" for fault in faults))
+    if faults:
+        raise SystemExit(f"{len(faults)} are not what they must be: {faults[:5]}")
 
 
-def report(scratch: Path) -> None:
-    """Do it in a folder and write what was measured."""
-    folder = scratch / "course"
-    course = Course(folder=scratch, seed="0" * 16)
+def measured(scratch: Path) -> tuple[dict[str, str], list[str]]:
+    """Do it in a folder; return the rows of the table, and what is not as it must be."""
+    folder, course = scratch / "course", Course(folder=scratch, seed="0" * 16)
     assignment = Assignment(name="ps1", deadline=DEADLINE)
     exam = read_exam(course, assignment)
     students = make_class(exam, find_notebook(course, assignment).read_bytes())
@@ -254,19 +273,23 @@ def report(scratch: Path) -> None:
     began = time.perf_counter()
     before = grade_and_be_killed(folder, after=STUDENTS * len(exam.questions) // 2)
     command(folder, "grade", "ps1", "--jobs", str(JOBS))
-    seconds = time.perf_counter() - began
-    marks = read_marks(folder)
+    seconds, marks = time.perf_counter() - began, read_marks(folder)
     essays = fill_essays(folder)
     command(folder, "feedback", "ps1")
     command(folder, "grades", "ps1")
-    faults = wrong_grades(students, marks)
     kinds = Counter(student.kind for student in students)
-    handed_in = len({mark["student"] for mark in marks})
-    rows = {
+    handed_in, late = (
+        len({mark["student"] for mark in marks}),
+        sum(s.days_late > 0 for s in students),
+    )
+    wrong, days = wrong_grades(students, marks), wrong_days(folder, exam, students)
+    return {
         "students": f"{len(students)}: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()),
+        "of these late": str(sum(student.days_late > 0 for student in students)),
         "collected": collected,
         "marks when it was killed": f"{before} of {len(marks)}",
-        "wrong, missing or doubled marks": str(len(faults)),
+        "wrong, missing or doubled marks": str(len(wrong)),
+        "wrong late days": str(len(days)),
         "wall time of grading, both parts": f"{seconds:.0f} s",
         "a submission, in one of two jobs": f"{JOBS * seconds / handed_in:.2f} s",
         "our answers, called in one process": f"{bare_seconds(exam):.2f} s",
@@ -274,12 +297,7 @@ def report(scratch: Path) -> None:
         "essays read": str(essays),
         "files of feedback": str(sum(1 for _ in (folder / "feedback").rglob("feedback.*"))),
         "processor": processor(),
-    }
-    table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
-    text = f"# A class of 300\n\n`python -m benchmarks.coursework`\n\n| | |\n|---|---|\n{table}"
-    write_atomically(RESULTS, text + "".join(f"\n- {fault}" for fault in faults))
-    if faults:
-        raise SystemExit(f"{len(faults)} marks are not what they must be: {faults[:5]}")
+    }, wrong + days
 
 
 if __name__ == "__main__":

@@ -325,7 +325,7 @@ class _Desk:
         about |= {"origin": member.origin, "anew": self.received is not None}
         self.record.add_submission(self.assignment.name, student, **about)
         is_new = self.record.connection.total_changes > before
-        return Arrival(member.origin, student, path, True, is_new=is_new)
+        return Arrival(member.origin, student, path, accepted=True, is_new=is_new)
 
     def refuse(
         self, student: str | None, member: Member, meter: Meter, why: str, held: bytes | None = None

@@ -75,7 +75,7 @@ def _rows(sheet: Path) -> list[dict[str, str]]:
 
 def _key(row: Mapping[str, str]) -> tuple[str, str, str]:
     """Tell an answer from others, whatever a spreadsheet does to its spaces and signs."""
-    return row["student"], row["question"], re.sub(r"\W+", "", row["answer"])
+    return row["student"], row["question"], re.sub(r"\W+", "", row["answer"] or "")
 
 
 def rubric(exam: Exam, question: str) -> str:
@@ -91,6 +91,8 @@ def read_essays(course: Course, exam: Exam, record: Record, sheet: Path, who: st
     Rows without points are passed over. Raises CourseError, and keeps nothing, where a row cannot
     be right, or where the answer is not the one that counts any more.
     """
+    if not who.strip():
+        raise CourseError('expected the name of the person who read them: --who "A NAME"')
     rows = [row for row in _rows(sheet) if (row["points"] or "").strip()]
     decisions = []
     for row in rows:
@@ -120,5 +122,5 @@ def decision(
     if student not in course.roster:
         raise CourseError(f"there is no student {student!r} on the roster")
     if not who.strip() or not why.strip():
-        raise CourseError("a decision needs who made it and why: --who NAME, and --why REASON")
+        raise CourseError("a decision needs who made it and why: --who NAME --why REASON")
     return Decision(student, question, given, who, why)

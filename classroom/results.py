@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labkit.course import CourseError
 from labkit.course.exam import Exam
 from labkit.course.record import Decision, QuestionMark, Record, Submission
 from labkit.course.settings import Assignment, Course, LatePolicy, Student
@@ -78,7 +79,15 @@ def spend(policy: LatePolicy, days_late: Sequence[int]) -> list[int]:
 
 
 def results(course: Course, assignment: Assignment, exam: Exam, record: Record) -> list[Result]:
-    """Return what each student has, by id: everybody on the roster or with a submission."""
+    """Return what each student has, by id: everybody on the roster or with a submission.
+
+    Raises CourseError for an extension of somebody who is not on the roster.
+    """
+    if strangers := assignment.extensions.keys() - course.roster.keys():
+        raise CourseError(
+            f"course.toml extends {assignment.name} for {', '.join(sorted(strangers))}, who is not "
+            "on the roster: write the id as it stands there"
+        )
     term = sorted(course.assignments.values(), key=lambda item: (item.deadline, item.name))
     late = {
         (one.student, item.name): course.late.days_late(one.received, item.deadline_of(one.student))

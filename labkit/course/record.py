@@ -215,7 +215,7 @@ class Record:
                 )
 
     def decisions(self, assignment: str) -> dict[tuple[str, str], Decision]:
-        """Return the last decision by student and question, if it is on the answer that counts."""
+        """Return the last by student and question, if on the answer that counts, or on none."""
         rows = self.connection.execute(
             "SELECT student, question, points, who, why, decided_at, answer FROM decisions "
             "WHERE assignment = ? ORDER BY id",
@@ -225,5 +225,5 @@ class Record:
         return {
             key: Decision(*row[:-1])
             for key, row in last.items()
-            if row["answer"] == self.answer(assignment, *key)
+            if row["answer"] in ("", self.answer(assignment, *key))
         }

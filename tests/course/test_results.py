@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classroom.results import Result, in_short, results, spend
+from labkit.course import CourseError
 from labkit.course.record import Decision, Record
 from labkit.course.settings import Course, LatePolicy
 from tests.course.term import hand_in, make_course, make_exam, mark
@@ -140,6 +141,20 @@ def test_a_student_with_another_deadline_is_late_after_that_one(record: Record) 
     for student in ("ada", "bo"):
         hand_in(record, student, timedelta(days=1))
     assert [of(course, record, student).days_late for student in ("ada", "bo")] == [0, 1]
+
+
+def test_an_extension_of_somebody_unknown_is_refused(record: Record) -> None:
+    course = make_course()
+    later = course.assignment("p1").deadline + timedelta(days=3)
+    assignment = course.assignment("p1").model_copy(update={"extensions": {"adda": later}})
+    with pytest.raises(CourseError, match="extends p1 for adda, who is not on the roster"):
+        results(course, assignment, make_exam(), record)
+
+
+def test_a_decision_before_anything_came_stands(record: Record) -> None:
+    record.decide("p1", Decision("ada", "first", 3, "T", "ill"))
+    mark(record, hand_in(record, "ada"), {"first": 0, "second": 2, "essay": 1})
+    assert [score.points for score in of(make_course(), record, "ada").scores] == [3, 2, 1]
 
 
 def test_a_class_in_short_names_who_is_not_done(record: Record) -> None:
