@@ -278,10 +278,7 @@ def measured(scratch: Path) -> tuple[dict[str, str], list[str]]:
     command(folder, "feedback", "ps1")
     command(folder, "grades", "ps1")
     kinds = Counter(student.kind for student in students)
-    handed_in, late = (
-        len({mark["student"] for mark in marks}),
-        sum(s.days_late > 0 for s in students),
-    )
+    handed_in = len({mark["student"] for mark in marks})
     wrong, days = wrong_grades(students, marks), wrong_days(folder, exam, students)
     return {
         "students": f"{len(students)}: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()),
