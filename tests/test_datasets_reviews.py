@@ -258,6 +258,10 @@ def test_small_archives_are_read(cache: Path) -> None:
         ("reviews_en", packed({EN: packed({})}), DatasetError, "expected movieReviewSnippets"),
         ("reviews_en", packed({EN: packed({FILMS: b"1;2;3"})}), DatasetError, "line 1"),
     ],
+    ids=[
+        *("one half missing", "a link out", "paths out", "empty", "cut short"),
+        *("nothing inside", "no inner archive", "empty inner archive", "a broken line"),
+    ],
 )
 def test_a_hostile_or_broken_archive_gives_no_data(
     cache: Path, name: str, archive: bytes, error: type[Exception], message: str | None
