@@ -8,6 +8,7 @@ processes hold between two looks of the watch, or what the kernel itself keeps f
 """
 
 import contextlib
+import itertools
 import os
 import platform
 import re
@@ -258,7 +259,9 @@ def watch(process: subprocess.Popen[bytes], results: int, limits: Limits | None)
 
 def judge(outcome: Outcome, process: subprocess.Popen[bytes], limits: Limits) -> str:
     """Note what a run uses; return why it must be stopped, or an empty text."""
-    looks = {pid: look for pid in descendants(process.pid) if (look := look_at(pid))}
+    # No more than a bomb of processes needs to be seen: they multiply faster than they are counted.
+    seen = itertools.islice(descendants(process.pid), MOST_TASKS + 1)
+    looks = {pid: look for pid in seen if (look := look_at(pid))}
     for pid, look in looks.items():
         outcome.used[pid] = max(look.seconds, outcome.used.get(pid, 0))
     ended = sum(look.seconds_of_ended for look in looks.values())

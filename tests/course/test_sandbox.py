@@ -1,10 +1,12 @@
 """What a sandbox lets in, what it stops, and what it says when it cannot begin."""
 
+import itertools
 import json
 import os
 import platform
 import shutil
 import struct
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -104,6 +106,17 @@ def test_what_notebooks_offer_is_there_and_does_nothing(stage: Path) -> None:
 )
 def test_an_answer_that_takes_too_much_is_stopped(stage: Path, source: str, reason: str) -> None:
     assert tried(stage, source, 0.5, 100).stopped.startswith(reason)
+
+
+def test_processes_that_multiply_while_they_are_counted_are_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sandbox, "descendants", itertools.count)
+    monkeypatch.setattr(sandbox, "look_at", lambda pid: sandbox.Look(0, 0, 0, 1))
+    monkeypatch.setattr(sandbox, "files_mb", lambda pid: 0)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        stopped = sandbox.judge(Outcome(), process, Limits())
+    assert stopped == "it ran more than 64 processes and threads"
 
 
 @needs_sandbox
