@@ -1,15 +1,21 @@
 """Every pytest run that reaches `notebooks/` executes the chapters and compares what they stored.
 
 It stands at the root, so that `pytest notebooks/12_ngrams.ipynb` finds it as well as `pytest`. The
-options are set here and not in a command line, so that nobody can forget them.
+options are set here and not in a command line, so that nobody can forget them. Where there is a
+browser, a run of all tests executes each chapter once, in JupyterLab, and compares it there.
 """
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
+
+from labkit.chromium import find_chromium
 
 ROOT = Path(__file__).parent
+LIVE = "tests/browser/test_chapters_live.py"
 SECONDS_PER_CELL = 600
 
 
@@ -27,6 +33,22 @@ def pytest_configure(config: pytest.Config) -> None:
         option.dist = "loadfile"  # the cells of a chapter share a kernel, so they share a worker
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave aside what JupyterLab keeps beside notebooks."""
-    return True if ".ipynb_checkpoints" in collection_path.parts else None
+class ByFile(LoadFileScheduling):
+    """The tests of a file share a worker; chapters in JupyterLab are long and share nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(LIVE) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Give each worker the next file, or the next chapter."""
+    return ByFile(config, log)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave aside what JupyterLab keeps beside notebooks, and what is executed there anyway."""
+    everything = config.args_source == pytest.Config.ArgsSource.TESTPATHS
+    chapter = collection_path.suffix == ".ipynb" and collection_path.parent == ROOT / "notebooks"
+    live = everything and chapter and find_chromium() is not None
+    return True if live or ".ipynb_checkpoints" in collection_path.parts else None

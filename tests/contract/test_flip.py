@@ -112,9 +112,9 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in made().items():
         (folder / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
     free = {key: value for key, value in os.environ.items() if not _belongs_to_this_run(key)}
-    command = ["-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--junitxml=out.xml"]
+    command = ["-m", "pytest", "notebooks", "-q", "-n", "2", "-p", "no:cacheprovider"]
     run = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, *command, "--junitxml=out.xml"],
         cwd=folder,
         env=free,
         capture_output=True,

@@ -1,19 +1,22 @@
 """The graders, graded where they work: every known answer of every exercise, in the sandbox.
 
-Of each exercise all answers run in one sandbox, each among names of its own: the reference, right
-ones in other styles, wrong ones, and those that let labkit do the work.
+Of each exercise all answers run in one sandbox, each among names of its own: the reference, the
+notebook's own, right ones in other styles, wrong ones, and those that let labkit do the work.
 """
 
 import json
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labkit.checks import Exercise, Mark
-from labkit.course.exam import Question
+from labkit.course.exam import Exam, Question, answers, find_notebook, program, read_exam
 from labkit.course.grade import Bench, mark_for, read_results
 from labkit.course.sandbox import Limits, is_available, run
+from labkit.course.settings import Assignment, Course
 from labkit.course.stage import make_stage
 from tests.contract.test_checks import EXERCISES
 from tests.course.answers import read_answers, stolen
@@ -37,6 +40,22 @@ def all_answers(*arguments):
 '''
 
 
+@cache
+def notebook_exam(chapter: str) -> tuple[Exam, dict[str, str]]:
+    """What a notebook asks, and what it answers itself."""
+    course = Course(folder=Path(), seed="0" * 16)
+    assignment = Assignment(name=chapter, deadline=datetime.now(UTC))
+    exam = read_exam(course, assignment)
+    return exam, answers(exam, find_notebook(course, assignment).read_bytes())
+
+
+def notebooks_own(chapter: str, exercise: Exercise) -> str:
+    """The notebook's own answer, with the cells that it needs."""
+    exam, ours = notebook_exam(chapter)
+    (question,) = (q for q in exam.questions if q.exercise and q.exercise.name == exercise.name)
+    return "\n".join(program(exam, question, ours, wrong=()))
+
+
 def known_answers(key: str, exercise: Exercise) -> list[tuple[str, str, float]]:
     """Of each answer that is known its name, its source and the points that it must earn."""
     chapter = key.split("-", maxsplit=1)[0]
@@ -46,8 +65,9 @@ def known_answers(key: str, exercise: Exercise) -> list[tuple[str, str, float]]:
         (f"partly {n}", answer, points) for n, (answer, points) in enumerate(exercise.partly)
     ]
     found = [(name, whole_source(answer, exercise.name), points) for name, answer, points in listed]
+    own = ("the notebook's own", notebooks_own(chapter, exercise), float(exercise.points))
     styles = ((RIGHT, float(exercise.points)), (LAZY, 0.0), (STOLEN, 0.0))
-    return found + [
+    return [own, *found] + [
         (given.name, given.source, points)
         for group, points in styles
         for given in group
