@@ -259,8 +259,7 @@ def watch(process: subprocess.Popen[bytes], results: int, limits: Limits | None)
 
 def judge(outcome: Outcome, process: subprocess.Popen[bytes], limits: Limits) -> str:
     """Note what a run uses; return why it must be stopped, or an empty text."""
-    # No more than a bomb of processes needs to be seen: they multiply faster than they are counted.
-    seen = itertools.islice(descendants(process.pid), MOST_TASKS + 1)
+    seen = itertools.islice(descendants(process.pid), MOST_TASKS + 1)  # a bomb never ends
     looks = {pid: look for pid in seen if (look := look_at(pid))}
     for pid, look in looks.items():
         outcome.used[pid] = max(look.seconds, outcome.used.get(pid, 0))
