@@ -14,11 +14,15 @@ from typing import Any
 
 import torch
 
+from experiments.counting import split_texts
 from experiments.meaning import excess, judged, write
 from experiments.run import head
 from labkit.checkpoints import CONFIG, load_checkpoint, save_checkpoint
+from labkit.datasets import load
 from labkit.datasets.shards import TOKENIZER
 from labkit.files import write_atomically
+from labkit.metrics import evaluate
+from labkit.recorded import read_recording
 from labkit.shipped import CARD, FOLDER, Shipped
 from labkit.tokenizers import load_tokenizer
 from labkit.training.recipe import SETTINGS
@@ -27,6 +31,7 @@ from tinyworld import TinyWorld
 
 TEST_STORIES, WRITTEN, SHOWN = 500, 300, 3
 TEMPERATURES = (1.0, 0.7)
+BEGINNING = 20_000
 TEXT = """# {name}: {what}
 
 ```python
@@ -127,7 +132,44 @@ def written(shipped: Shipped, n: int, temperature: float) -> list[str]:
     return write(shipped.model, shipped.tokenizer, n, seed=0, temperature=temperature)
 
 
+def plays() -> Kind:
+    """Describe the model of Shakespeare's works."""
+    return Kind(
+        what="Shakespeare's plays and poems, in English",
+        commands="labkit train shakespeare --out runs/shakespeare\n"
+        "python -m experiments.ship runs/shakespeare",
+        limits="It knows the words and the metre of Shakespeare, and the look of a play: names,\n"
+        "colons, short lines. It does not keep a plot: what is said seldom answers what was said.",
+        measure=read,
+    )
+
+
+def beginning() -> str:
+    """Return the beginning of a held-out work, short enough to be read again by a test."""
+    return split_texts(load("shakespeare"))[2][0][:BEGINNING]
+
+
+def read(shipped: Shipped) -> Iterator[str]:
+    """Measure a model on the works that nobody trained on, beside all n-grams."""
+    _, _, test = split_texts(load("shakespeare"))
+    score = evaluate(shipped.model, shipped.tokenizer, test)
+    yield (
+        f"On {len(test)} held-out works it needs **{score.bits_per_char:.3f} bits per character** "
+        f"(95 % interval {score.low:.2f} to {score.high:.2f}: the works differ)."
+    )
+    begun = evaluate(shipped.model, shipped.tokenizer, [beginning()]).bits_per_char
+    yield f"On the first {BEGINNING:,} characters of the first of them alone: **{begun:.4f}**."
+    rows = read_recording("speed_laptop").rows
+    counted = [row for row in rows if row["model"].startswith("Kneser-Ney")]
+    best = min(counted, key=lambda row: float(row["bits_per_char"]))
+    yield (
+        f"The best of {len(counted)} n-gram models, counted on the same works "
+        f"({best['model']}, order {best['order']}), needs {float(best['bits_per_char']):.3f}."
+    )
+
+
 KINDS = {f"tinyworld-{language}": stories(language) for language in ("en", "zh")}
+KINDS["shakespeare"] = plays()
 
 
 def ship(run: Path, folder: Path = FOLDER) -> Path:

@@ -10,6 +10,9 @@ import torch
 
 from experiments import ship
 from experiments.meaning import excess
+from labkit.datasets import DatasetError
+from labkit.metrics import evaluate
+from labkit.recorded import read_recording
 from labkit.shipped import CARD, FOLDER, load_shipped
 from tinyworld import TinyWorld
 from workbench.command import main
@@ -47,10 +50,15 @@ def test_a_card_says_what_a_reader_asks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_writes_by_itself_and_ends(name: str) -> None:
+def test_it_is_ready_to_use(name: str) -> None:
     shipped = load_shipped(name)
     assert not shipped.model.training
     assert {weight.dtype for weight in shipped.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", STORYTELLERS)
+def test_it_writes_by_itself_and_ends(name: str) -> None:
+    shipped = load_shipped(name)
     for text in ship.written(shipped, 5, 0.7):
         assert len(text) > 40
         assert text.strip()[-1] in '.!?”。！？」"'
@@ -66,6 +74,19 @@ def test_a_storyteller_is_as_near_the_truth_as_its_card_says(name: str) -> None:
     found = excess(shipped.model, shipped.tokenizer, list(world.stories(60, seed=0, split="test")))
     luck = 1.5 * half * math.sqrt(ship.TEST_STORIES / 60)  # three standard errors of so few stories
     assert found["excess"] == pytest.approx(card, abs=luck)
+
+
+def test_the_plays_are_read_as_the_card_says_and_better_than_by_any_ngram() -> None:
+    shipped = load_shipped("shakespeare")
+    said = re.findall(r"\*\*(\d\.\d+)", shipped.card)
+    whole, begun = map(float, said[:2])
+    try:
+        score = evaluate(shipped.model, shipped.tokenizer, [ship.beginning()])
+    except DatasetError as error:
+        pytest.skip(f"shakespeare: {error}")
+    assert score.bits_per_char == pytest.approx(begun, abs=2e-4)
+    rows = read_recording("speed_laptop").rows
+    assert whole < min(float(row["bits_per_char"]) for row in rows)
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(tmp_path: Path) -> None:
