@@ -80,6 +80,10 @@ def test_the_plays_are_read_as_the_card_says_and_better_than_by_any_ngram() -> N
     shipped = load_shipped("shakespeare")
     said = re.findall(r"\*\*(\d\.\d+)", shipped.card)
     whole, begun = map(float, said[:2])
+    hours = re.search(r"([\d.]+) CPU-hours", shipped.card)
+    assert hours
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    assert f"{hours[1]} CPU-hours and needs {said[0]} bits per character" in readme
     try:
         score = evaluate(shipped.model, shipped.tokenizer, [ship.beginning()])
     except DatasetError as error:
