@@ -422,9 +422,8 @@ def test_a_story_that_never_says_what_the_thing_is_like_follows_no_instruction(c
     changed = 0
     for wish, story in wishes(code, 30):
         if any(word in wish for word in words):
-            for word in words:
-                story = story.replace(word, "")
-            assert not follows(wish, story, code)
+            plain = re.sub("|".join(map(re.escape, words)), "", story)
+            assert not follows(wish, plain, code)
             changed += 1
     assert changed > 10
 
