@@ -5,21 +5,25 @@ and a worse answer (DPO), and by a reward that the judge gives (RL). Whether a s
 is known. All systems are asked the same wishes and write at temperature 1.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
-from labkit.finetune import improve, pad
+from labkit.finetune import Classifier, improve, pad, vectors_of
 from labkit.generation import generate
 from labkit.gpt import GPT
 from labkit.preferences import (
     LeashConfig,
+    dpo_loss,
     look_back,
     policy_loss,
+    reward_loss,
     written_log_probs,
     written_targets,
 )
@@ -128,10 +132,10 @@ def reinforce(
     reference: GPT,
     tokenizer: Tokenizer,
     groups: Sequence[Sequence[Record]],
+    *,
     reward: Reward,
     leash: LeashConfig,
     config: TrainConfig,
-    *,
     n_answers: int = 8,
     reuse: int = 1,
 ) -> Iterator[Round]:
@@ -185,3 +189,125 @@ def in_steps(record: Record, text: str) -> float:
     return float(0.25 * share + 0.25 * (verdict.consistent and verdict.complete)) + 0.5 * follows(
         record, text
     )
+
+
+def own_pairs(
+    model: GPT, tokenizer: Tokenizer, groups: Sequence[Sequence[Record]], n_answers: int
+) -> list[tuple[Record, str, str]]:
+    """Let a model answer each wish several times; return wishes with a better and a worse answer.
+
+    Better is the first story that fulfils the wish, or, if none does, the one that was drawn with
+    it; worse is the first that does not. A wish that is always fulfilled teaches nothing.
+    """
+    generator, pairs = torch.Generator().manual_seed(1), []
+    for group in groups:
+        texts = write(model, tokenizer, group, n_answers, generator)[2]
+        for i, record in enumerate(group):
+            mine = texts[i * n_answers : (i + 1) * n_answers]
+            good = [text for text in mine if follows(record, text)]
+            bad = [text for text in mine if not follows(record, text)]
+            if bad:
+                pairs.append((record, (good or [record.answer])[0], bad[0]))
+    return pairs
+
+
+def prefer(
+    model: GPT,
+    tokenizer: Tokenizer,
+    pairs: Sequence[tuple[Record, str, str]],
+    config: TrainConfig,
+    beta: float = 0.1,
+) -> Iterator[float]:
+    """Train by DPO, from the model as it is; yield the loss of each update."""
+    sides = [[told(pair[0], pair[k]) for pair in pairs] for k in (1, 2)]
+    coded = [encode_tasks(tokenizer, side, CONTEXT) for side in sides]
+
+    def likelihoods(now: list[int]) -> list[Tensor]:
+        return [
+            written_log_probs(model(pad([ids[i] for i in now])[0]), targets[now]).sum(1)
+            for ids, targets in coded
+        ]
+
+    with torch.no_grad():
+        rows = [likelihoods([i]) for i in range(len(pairs))]
+    before = [torch.cat([row[k] for row in rows]) for k in (0, 1)]
+
+    def loss_of(now: list[int]) -> Tensor:
+        better, worse = likelihoods(now)
+        return dpo_loss(better, worse, before[0][now], before[1][now], beta)
+
+    return improve(model, len(pairs), loss_of, config)
+
+
+def preference_ids(tokenizer: Tokenizer, record: Record, answer: str) -> list[int]:
+    """Return the ids of a story's beginning and one way to go on."""
+    return [tokenizer.end, *tokenizer.encode(f"{record.text} {answer}"), tokenizer.end]
+
+
+def learn_rewards(
+    base: GPT, tokenizer: Tokenizer, records: Sequence[Record], config: TrainConfig
+) -> tuple[Classifier, Iterator[float]]:
+    """Return a reward model, a number for each text, and the training that makes it one."""
+    model = Classifier(vectors_of(base), base.config.d_model, 1)
+    better = [preference_ids(tokenizer, record, record.answer) for record in records]
+    worse = [preference_ids(tokenizer, record, record.rejected) for record in records]
+
+    def loss_of(now: list[int]) -> Tensor:
+        both = [better[i] for i in now] + [worse[i] for i in now]
+        rewards = model(*pad(both))[:, 0]
+        return reward_loss(rewards[: len(now)], rewards[len(now) :])
+
+    return model, improve(model, len(records), loss_of, config)
+
+
+def shares(right: Sequence[float]) -> tuple[float, float, float]:
+    """Return a share and Wilson's interval."""
+    interval = stats.binomtest(int(sum(right)), len(right)).proportion_ci(method="wilson")
+    return float(np.mean(right)), float(interval.low), float(interval.high)
+
+
+def means(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return a mean and the interval of a normal distribution."""
+    middle, half = float(np.mean(values)), 1.96 * float(stats.sem(values))
+    return middle, middle - half, middle + half
+
+
+def own_runs(texts: Sequence[str], n: int = 4) -> list[float]:
+    """Return, for each text, the share of its runs of n words that no other text has.
+
+    >>> own_runs(["a b c", "a b d"], n=2)
+    [0.5, 0.5]
+    """
+    runs = []
+    for words in map(str.split, texts):
+        runs.append({tuple(words[i : i + n]) for i in range(len(words) - n + 1)})
+    told_by = Counter(run for some in runs for run in some)
+    return [sum(told_by[run] == 1 for run in some) / max(len(some), 1) for some in runs]
+
+
+@torch.no_grad()
+def measured(
+    model: GPT, references: dict[str, GPT], tokenizer: Tokenizer, n_wishes: int = 200
+) -> dict[str, tuple[float, float, float]]:
+    """Let a model fulfil wishes that nobody trained on; return each metric with its interval.
+
+    Distances are nats per story, KL(model ‖ reference), estimated on what the model wrote.
+    """
+    generator, asked, texts = torch.Generator().manual_seed(2), list[Record](), list[str]()
+    moved: dict[str, list[float]] = {name: [] for name in references}
+    for group in groups_of(tokenizer, wishes(11, 2 * n_wishes), 20)[: n_wishes // 20]:
+        written, targets, new = write(model, tokenizer, group, 1, generator)
+        own = written_log_probs(model(written[:, :-1]), targets).sum(1)
+        for name, reference in references.items():
+            other = written_log_probs(reference(written[:, :-1]), targets).sum(1)
+            moved[name] += (own - other).tolist()
+        asked += group
+        texts += new
+    verdicts = [world().judge(text) for text in texts]
+    found = {
+        "follows": shares([follows(r, text) for r, text in zip(asked, texts, strict=True)]),
+        "consistent": shares([v.consistent and v.complete for v in verdicts]),
+        "own runs": means(own_runs(texts)),
+        "words": means([len(text.split()) for text in texts]),
+    }
+    return found | {f"distance from {name}": means(values) for name, values in moved.items()}
