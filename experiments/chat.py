@@ -219,7 +219,10 @@ def prefer(
     beta: float = 0.1,
 ) -> Iterator[float]:
     """Train by DPO, from the model as it is; yield the loss of each update."""
-    sides = [[told(pair[0], pair[k]) for pair in pairs] for k in (1, 2)]
+    sides = (
+        [told(record, better) for record, better, _ in pairs],
+        [told(record, worse) for record, _, worse in pairs],
+    )
     coded = [encode_tasks(tokenizer, side, CONTEXT) for side in sides]
 
     def likelihoods(now: list[int]) -> list[Tensor]:

@@ -24,13 +24,14 @@ class ChatViewer(Viewer):
     """What `chat_box` returns; `messages` is the conversation, a system prompt not among them."""
 
     _esm = script("chat.js")
-    messages = traitlets.List().tag(sync=True)
+    messages: Any = traitlets.List().tag(sync=True)
     settings = traitlets.Dict().tag(sync=True)
 
     def __init__(self, write: Write, **state: Any) -> None:
         """Keep what writes, and say what was said so far."""
         super().__init__("", **state)
-        self.write, self.writing, self.so_far = write, iter(()), ""
+        self.write, self.so_far = write, ""
+        self.writing: Iterator[str] = iter(())
         told = " ".join(f"{NAMES[m['role']]}: “{m['content']}”" for m in self.messages)
         self.says = f"{sentence(self.title)} {told or 'Nothing was said yet.'}"
 
