@@ -5,6 +5,7 @@ and a worse answer (DPO), and by a reward that the judge gives (RL). Whether a s
 is known. All systems are asked the same wishes and write at temperature 1.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -182,9 +183,8 @@ def consistent(record: Record, text: str) -> float:
 
 def in_steps(record: Record, text: str) -> float:
     """Reward what of the wish is in the story, and most of all its fulfilment."""
-    words = set(record.text.rstrip(".").split())
-    names = {word for word in words if word[0].isupper()} - {"Tell", "Write"}
-    share = np.mean([name in text for name in names]) if names else 1.0
+    names = set(re.findall(r"[A-Z][a-z]+", record.text)) - {"Tell", "Write"}
+    share = np.mean([name in text for name in names])
     verdict = world().judge(text)
     return float(0.25 * share + 0.25 * (verdict.consistent and verdict.complete)) + 0.5 * follows(
         record, text
