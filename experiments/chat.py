@@ -5,10 +5,12 @@ and a worse answer (DPO), and by a reward that the judge gives (RL). Whether a s
 is known. All systems are asked the same wishes and write at temperature 1.
 """
 
+import copy
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from experiments.counting import Row
 from labkit.finetune import Classifier, improve, pad, vectors_of
 from labkit.generation import generate
 from labkit.gpt import GPT
@@ -28,6 +31,7 @@ from labkit.preferences import (
     written_log_probs,
     written_targets,
 )
+from labkit.shipped import load_shipped
 from labkit.tasks import Pieces, chat, encode_pieces, encode_tasks, loss_on_answers
 from labkit.tokenizers import Tokenizer
 from labkit.training import TrainConfig
@@ -50,6 +54,16 @@ SFT = TrainConfig(
     weight_decay=0.0,
     fused=True,
 )
+
+DPO = replace(
+    SFT, max_steps=80, batch_size=8, learning_rate=5e-4, muon_learning_rate=0.0, warmup_steps=5
+)
+RL = replace(
+    SFT, max_steps=60, batch_size=1, learning_rate=2e-3, muon_learning_rate=0.0, warmup_steps=0
+)
+LEASH = LeashConfig(beta=0.02)
+PROMPTS, PAIRED = 6, 200
+"""Wishes in a round of reinforcement learning, and wishes from which pairs are made."""
 
 
 @lru_cache
@@ -314,3 +328,49 @@ def measured(
         "words": means([len(text.split()) for text in texts]),
     }
     return found | {f"distance from {name}": means(values) for name, values in moved.items()}
+
+
+def stages() -> Iterator[tuple[str, GPT, float]]:
+    """Yield each model on the way, a copy of its own, and the processor time of its stage."""
+    shipped = load_shipped("tinyworld-en")
+    model, tokenizer = shipped.model, shipped.tokenizer
+    yield "base", copy.deepcopy(model), 0.0
+    started = time.process_time()
+    for _ in instruct(model, tokenizer, wishes(0, 10_000), SFT):
+        pass
+    yield "SFT", copy.deepcopy(model), time.process_time() - started
+    started, by_pairs = time.process_time(), copy.deepcopy(model)
+    asked = groups_of(tokenizer, wishes(5, 2 * PAIRED), 10)[: PAIRED // 10]
+    for _ in prefer(by_pairs, tokenizer, own_pairs(model, tokenizer, asked, 4), DPO):
+        pass
+    yield "DPO", by_pairs, time.process_time() - started
+    started, by_reward = time.process_time(), copy.deepcopy(model)
+    groups = groups_of(tokenizer, wishes(7, 1000), PROMPTS)
+    for _ in reinforce(
+        by_reward, model, tokenizer, groups, reward=in_steps, leash=LEASH, config=RL
+    ):
+        pass
+    yield "RL", by_reward, time.process_time() - started
+
+
+def table_rows(quick: bool = False) -> Iterator[Row]:
+    """Measure each stage on wishes of its own: what it does, how varied, and how far it moved."""
+    tokenizer = load_shipped("tinyworld-en").tokenizer
+    references: dict[str, GPT] = {}
+    for system, model, seconds in stages():
+        if system in ("base", "SFT"):
+            references[system] = model
+        found = measured(model, references, tokenizer)
+        for metric, numbers in found.items():
+            value, low, high = (round(number, 4) for number in numbers)
+            row = {"task": "wishes", "data": "tinyworld", "system": system, "metric": metric}
+            is_quick = (system, metric) == ("base", "follows")
+            yield row | {
+                "value": value,
+                "low": low,
+                "high": high,
+                "cpu_seconds": round(seconds, 1),
+                "quick": "yes" if is_quick else "",
+            }
+            if quick and is_quick:
+                return
