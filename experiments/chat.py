@@ -312,7 +312,7 @@ def measured(
     """
     generator, asked, texts = torch.Generator().manual_seed(2), list[Record](), list[str]()
     moved: dict[str, list[float]] = {name: [] for name in references}
-    for group in groups_of(tokenizer, wishes(11, 2 * n_wishes), 20)[: n_wishes // 20]:
+    for group in groups_of(tokenizer, wishes(11, 2 * n_wishes + 100), 10)[: n_wishes // 10]:
         written, targets, new = write(model, tokenizer, group, 1, generator)
         own = written_log_probs(model(written[:, :-1]), targets).sum(1)
         for name, reference in references.items():
