@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -178,7 +179,7 @@ def test_what_was_written_ends_with_the_first_stop_after_the_prompt() -> None:
 
 
 def test_looking_back_sees_two_models_and_one_group_for_each_prompt() -> None:
-    models = [add_k(count_ngrams(torch.tensor(ids), 2, 4), 2, k=1.0) for ids in ([1, 2], [2, 1])]
+    models = [add_k(count_ngrams(np.array(ids), 2, 4), 2, k=1.0) for ids in ([1, 2], [2, 1])]
     written = torch.tensor([[0, 1, 2, 0], [0, 1, 0, 0], [0, 2, 1, 3], [0, 2, 0, 0]])
     targets = written_targets(written, 2, stop=0)
     seen = look_back(models[0], models[1], written, targets, torch.tensor([[1.0, 0.0], [2.0, 2.0]]))
