@@ -1,289 +1,78 @@
 """From a language model to one that does what it is asked, and how each stage is measured.
 
-`tinyworld-en` learns to tell the story that is wished for: by examples (SFT), by pairs of a better
-and a worse answer (DPO), and by a reward that the judge gives (RL). Whether a story fulfils a wish
-is known. All systems are asked the same wishes and write at temperature 1.
+`tinyworld-en` learned to tell the story that is wished for by examples (SFT, which ships as
+`chat-en`); from there it learns by pairs of a better and a worse story (DPO), by the judge's reward
+(RL), and by the reward of a model that learned from the same pairs, with a leash and without. All
+are asked the same wishes and write at temperature 1.
 """
 
 import copy
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor
 
 from experiments.counting import Row
-from labkit.finetune import Classifier, improve, pad, vectors_of
-from labkit.generation import generate
-from labkit.gpt import GPT
-from labkit.preferences import (
-    LeashConfig,
-    dpo_loss,
-    look_back,
-    policy_loss,
-    reward_loss,
-    written_log_probs,
-    written_targets,
+from experiments.instructing import SFT, wishes
+from experiments.rewarding import (
+    Pair,
+    Rewards,
+    Round,
+    consistent,
+    each,
+    follows,
+    groups_of,
+    learn_rewards,
+    learned,
+    own_pairs,
+    prefer,
+    reinforce,
+    write,
 )
+from labkit.gpt import GPT
+from labkit.preferences import LeashConfig, written_log_probs
 from labkit.shipped import load_shipped
-from labkit.tasks import Pieces, chat, encode_pieces, encode_tasks, loss_on_answers
 from labkit.tokenizers import Tokenizer
-from labkit.training import TrainConfig
-from tinyworld import TinyWorld, tasks
 from tinyworld.tasks import Record
 
-Reward = Callable[[Record, str], float]
-"""From a wish and the story that was told to how good that is."""
-CONTEXT, N_TOKENS = 224, 175
-"""Tokens that the model reads at most, and that a story may have."""
-SFT = TrainConfig(
-    max_steps=1600,
-    batch_size=6,
-    context_length=CONTEXT,
-    learning_rate=4e-3,
-    final_learning_rate=1e-4,
-    schedule="linear",
-    warmup_steps=20,
-    muon_learning_rate=0.02,
-    weight_decay=0.0,
-    fused=True,
-)
-
 DPO = replace(
-    SFT, max_steps=80, batch_size=8, learning_rate=5e-4, muon_learning_rate=0.0, warmup_steps=5
+    SFT, max_steps=120, batch_size=8, learning_rate=3e-4, muon_learning_rate=0.0, warmup_steps=5
 )
 RL = replace(
-    SFT, max_steps=60, batch_size=1, learning_rate=2e-3, muon_learning_rate=0.0, warmup_steps=0
+    SFT, max_steps=150, batch_size=1, learning_rate=5e-4, muon_learning_rate=0.0, warmup_steps=0
 )
-LEASH = LeashConfig(beta=0.02)
-PROMPTS, PAIRED = 6, 200
-"""Wishes in a round of reinforcement learning, and wishes from which pairs are made."""
+REWARD = replace(
+    SFT, max_steps=120, batch_size=8, learning_rate=1e-3, muon_learning_rate=0.0, warmup_steps=5
+)
+LEASH, SHORT_LEASH = 0.02, 0.2
+TOO_LARGE = 1.5e-3
+"""A learning rate at which DPO goes wrong."""
+PROMPTS, PAIRED, KNOWN = 6, 600, 4000
+"""Wishes in a round of reinforcement learning, wishes from which pairs are made, and wishes that
+the baselines know."""
+ROUNDS, FEW_ROUNDS = 100, 40
+"""Rounds of reinforcement learning, and of what is only shown to go wrong."""
+WINDOW = 10
+"""Rounds that are told together."""
+N_WISHES, HELD_OUT_PAIRS = 400, 100
+QUICK = ("true answers", "words")
+Found = tuple[float, float, float]
+"""A value and its 95 % interval."""
 
 
-@lru_cache
-def world() -> TinyWorld:
-    """Return the whole world, in English."""
-    return TinyWorld.full("en")
-
-
-def wishes(seed: int, n: int) -> list[Record]:
-    """Draw wishes and stories that fulfil them."""
-    return list(tasks.instructions(world(), np.random.default_rng(seed), n))
-
-
-def told(record: Record, answer: str | None = None) -> Pieces:
-    """Return a wish and its answer as a chat of two messages."""
-    content = record.answer if answer is None else answer
-    return chat(
-        [{"role": "user", "content": record.text}, {"role": "assistant", "content": content}]
-    )
-
-
-def prompt_ids(tokenizer: Tokenizer, record: Record) -> list[int]:
-    """Return the ids of a wish, up to where the model has to write."""
-    return encode_pieces(tokenizer, [*told(record)[:1], ("", True)])[0]
-
-
-def instruct(
-    model: GPT, tokenizer: Tokenizer, records: Sequence[Record], config: TrainConfig
-) -> Iterator[float]:
-    """Fine-tune on wishes with the loss on stories only; yield the loss of each update."""
-    pieces = [told(record) for record in records]
-    pieces = [one for one in pieces if len(encode_pieces(tokenizer, one)[0]) <= CONTEXT]
-    ids, targets = encode_tasks(tokenizer, pieces, CONTEXT)
-
-    def loss_of(now: list[int]) -> Tensor:
-        return loss_on_answers(model(pad([ids[i] for i in now])[0]), targets[now])
-
-    return improve(model, len(ids), loss_of, config)
-
-
-def groups_of(tokenizer: Tokenizer, records: Sequence[Record], size: int) -> list[list[Record]]:
-    """Put wishes of equally many tokens together, so many to a group, and leave the rest out."""
-    by_length: dict[int, list[Record]] = {}
-    groups = []
-    for record in records:
-        waiting = by_length.setdefault(len(prompt_ids(tokenizer, record)), [])
-        waiting.append(record)
-        if len(waiting) == size:
-            groups.append(waiting.copy())
-            waiting.clear()
-    return groups
-
-
-def write(
-    model: GPT, tokenizer: Tokenizer, group: Sequence[Record], n: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, list[str]]:
-    """Tell n stories for each wish of a group: ids (P · n, T), targets (P · n, T - 1), texts."""
-    given = torch.tensor([prompt_ids(tokenizer, record) for record in group])
-    given = given.repeat_interleave(n, dim=0)
-    written = generate(model, given, N_TOKENS, generator=generator, stop=tokenizer.end)
-    targets = written_targets(written, given.shape[1], tokenizer.end)
-    texts = []
-    for row in written[:, given.shape[1] :].tolist():
-        until = row.index(tokenizer.end) if tokenizer.end in row else len(row)
-        texts.append(tokenizer.decode(row[:until]).strip())
-    return written, targets, texts
-
-
-@dataclass
-class Round:
-    """What one round of reinforcement learning saw."""
-
-    texts: list[str]
-    rewards: Tensor
-    kl: float
-    """Nats per story between the model and its reference."""
-
-
-def reinforce(
-    model: GPT,
-    reference: GPT,
-    tokenizer: Tokenizer,
-    groups: Sequence[Sequence[Record]],
-    *,
-    reward: Reward,
-    leash: LeashConfig,
-    config: TrainConfig,
-    n_answers: int = 8,
-    reuse: int = 1,
-) -> Iterator[Round]:
-    """Let a model try, and make likelier what was rewarded more than its like; yield each round.
-
-    The answers of a round serve `reuse` updates.
-    """
-    generator = torch.Generator().manual_seed(config.seed)
-    rounds: list[tuple[Round, Callable[[], Tensor]]] = []
-    updates = 0
-
-    def begin(group: Sequence[Record]) -> None:
-        written, targets, texts = write(model, tokenizer, group, n_answers, generator)
-        asked = [record for record in group for _ in range(n_answers)]
-        rewards = torch.tensor([reward(r, text) for r, text in zip(asked, texts, strict=True)])
-        tried = look_back(model, reference, written, targets, rewards.view(-1, n_answers))
-        kl = float((tried.old - tried.reference).sum(1).mean())
-
-        def loss() -> Tensor:
-            return policy_loss(written_log_probs(model(written[:, :-1]), targets), tried, leash)
-
-        rounds.append((Round(texts, rewards, kl), loss))
-
-    def loss_of(now: list[int]) -> Tensor:
-        if updates % reuse == 0:
-            begin(groups[now[0]])
-        return rounds[-1][1]()
-
-    for _ in improve(model, len(groups), loss_of, config):
-        updates += 1
-        if updates % reuse == 0:
-            yield rounds[-1][0]
-
-
-def follows(record: Record, text: str) -> float:
-    """Reward a story that fulfils the wish."""
-    return float(tasks.follows(record.text, text))
-
-
-def consistent(record: Record, text: str) -> float:
-    """Reward a story without a fault, whatever was wished for."""
-    return float(world().judge(text).consistent)
-
-
-def in_steps(record: Record, text: str) -> float:
-    """Reward what of the wish is in the story, and most of all its fulfilment."""
-    names = set(re.findall(r"[A-Z][a-z]+", record.text)) - {"Tell", "Write"}
-    share = np.mean([name in text for name in names])
-    verdict = world().judge(text)
-    return float(0.25 * share + 0.25 * (verdict.consistent and verdict.complete)) + 0.5 * follows(
-        record, text
-    )
-
-
-def own_pairs(
-    model: GPT, tokenizer: Tokenizer, groups: Sequence[Sequence[Record]], n_answers: int
-) -> list[tuple[Record, str, str]]:
-    """Let a model answer each wish several times; return wishes with a better and a worse answer.
-
-    Better is the first story that fulfils the wish, or, if none does, the one that was drawn with
-    it; worse is the first that does not. A wish that is always fulfilled teaches nothing.
-    """
-    generator, pairs = torch.Generator().manual_seed(1), []
-    for group in groups:
-        texts = write(model, tokenizer, group, n_answers, generator)[2]
-        for i, record in enumerate(group):
-            mine = texts[i * n_answers : (i + 1) * n_answers]
-            good = [text for text in mine if follows(record, text)]
-            bad = [text for text in mine if not follows(record, text)]
-            if bad:
-                pairs.append((record, (good or [record.answer])[0], bad[0]))
-    return pairs
-
-
-def prefer(
-    model: GPT,
-    tokenizer: Tokenizer,
-    pairs: Sequence[tuple[Record, str, str]],
-    config: TrainConfig,
-    beta: float = 0.1,
-) -> Iterator[float]:
-    """Train by DPO, from the model as it is; yield the loss of each update."""
-    sides = (
-        [told(record, better) for record, better, _ in pairs],
-        [told(record, worse) for record, _, worse in pairs],
-    )
-    coded = [encode_tasks(tokenizer, side, CONTEXT) for side in sides]
-
-    def likelihoods(now: list[int]) -> list[Tensor]:
-        return [
-            written_log_probs(model(pad([ids[i] for i in now])[0]), targets[now]).sum(1)
-            for ids, targets in coded
-        ]
-
-    with torch.no_grad():
-        rows = [likelihoods([i]) for i in range(len(pairs))]
-    before = [torch.cat([row[k] for row in rows]) for k in (0, 1)]
-
-    def loss_of(now: list[int]) -> Tensor:
-        better, worse = likelihoods(now)
-        return dpo_loss(better, worse, before[0][now], before[1][now], beta)
-
-    return improve(model, len(pairs), loss_of, config)
-
-
-def preference_ids(tokenizer: Tokenizer, record: Record, answer: str) -> list[int]:
-    """Return the ids of a story's beginning and one way to go on."""
-    return [tokenizer.end, *tokenizer.encode(f"{record.text} {answer}"), tokenizer.end]
-
-
-def learn_rewards(
-    base: GPT, tokenizer: Tokenizer, records: Sequence[Record], config: TrainConfig
-) -> tuple[Classifier, Iterator[float]]:
-    """Return a reward model, a number for each text, and the training that makes it one."""
-    model = Classifier(vectors_of(base), base.config.d_model, 1)
-    better = [preference_ids(tokenizer, record, record.answer) for record in records]
-    worse = [preference_ids(tokenizer, record, record.rejected) for record in records]
-
-    def loss_of(now: list[int]) -> Tensor:
-        both = [better[i] for i in now] + [worse[i] for i in now]
-        rewards = model(*pad(both))[:, 0]
-        return reward_loss(rewards[: len(now)], rewards[len(now) :])
-
-    return model, improve(model, len(records), loss_of, config)
-
-
-def shares(right: Sequence[float]) -> tuple[float, float, float]:
+def shares(right: Sequence[float]) -> Found:
     """Return a share and Wilson's interval."""
     interval = stats.binomtest(int(sum(right)), len(right)).proportion_ci(method="wilson")
     return float(np.mean(right)), float(interval.low), float(interval.high)
 
 
-def means(values: Sequence[float]) -> tuple[float, float, float]:
+def means(values: Sequence[float]) -> Found:
     """Return a mean and the interval of a normal distribution."""
     middle, half = float(np.mean(values)), 1.96 * float(stats.sem(values))
     return middle, middle - half, middle + half
@@ -302,75 +91,254 @@ def own_runs(texts: Sequence[str], n: int = 4) -> list[float]:
     return [sum(told_by[run] == 1 for run in some) / max(len(some), 1) for some in runs]
 
 
+@lru_cache
+def asked(n_wishes: int = N_WISHES) -> tuple[tuple[Record, ...], ...]:
+    """Return wishes that nobody trained on, in groups of equal length."""
+    tokenizer = load_shipped("tinyworld-en").tokenizer
+    groups = groups_of(tokenizer, wishes(11, 2 * n_wishes + 400), 40)[: n_wishes // 40]
+    return tuple(map(tuple, groups))
+
+
+def described(records: Sequence[Record], texts: Sequence[str]) -> dict[str, list[float]]:
+    """Return what can be said of each story, whoever told it."""
+    pairs = list(zip(records, texts, strict=True))
+    return {
+        "followed": [follows(record, text) for record, text in pairs],
+        "consistent": [consistent(record, text) for record, text in pairs],
+        "own runs": own_runs(texts),
+        "words": [len(text.split()) for text in texts],
+    }
+
+
 @torch.no_grad()
 def measured(
-    model: GPT, references: dict[str, GPT], tokenizer: Tokenizer, n_wishes: int = 200
-) -> dict[str, tuple[float, float, float]]:
-    """Let a model fulfil wishes that nobody trained on; return each metric with its interval.
+    model: GPT,
+    references: dict[str, GPT],
+    tokenizer: Tokenizer,
+    *,
+    rewards: Rewards | None = None,
+    temperature: float = 1.0,
+) -> dict[str, list[float]]:
+    """Let a model fulfil wishes that nobody trained on; return each metric of each story.
 
     Distances are nats per story, KL(model ‖ reference), estimated on what the model wrote.
     """
-    generator, asked, texts = torch.Generator().manual_seed(2), list[Record](), list[str]()
-    moved: dict[str, list[float]] = {name: [] for name in references}
-    for group in groups_of(tokenizer, wishes(11, 2 * n_wishes + 100), 10)[: n_wishes // 10]:
-        written, targets, new = write(model, tokenizer, group, 1, generator)
+    generator, records, texts = torch.Generator().manual_seed(2), list[Record](), list[str]()
+    moved: dict[str, list[float]] = {f"distance from {name}": [] for name in references}
+    entropy = list[float]()
+    for group in asked():
+        written, targets, new = write(
+            model, tokenizer, group, 1, generator, temperature=temperature
+        )
         own = written_log_probs(model(written[:, :-1]), targets).sum(1)
+        entropy += (-own).tolist()
         for name, reference in references.items():
             other = written_log_probs(reference(written[:, :-1]), targets).sum(1)
-            moved[name] += (own - other).tolist()
-        asked += group
+            moved[f"distance from {name}"] += (own - other).tolist()
+        records += group
         texts += new
-    verdicts = [world().judge(text) for text in texts]
-    found = {
-        "follows": shares([follows(r, text) for r, text in zip(asked, texts, strict=True)]),
-        "consistent": shares([v.consistent and v.complete for v in verdicts]),
-        "own runs": means(own_runs(texts)),
-        "words": means([len(text.split()) for text in texts]),
+    found = described(records, texts) | {"entropy": entropy} | moved
+    if rewards is not None:
+        found["learned reward"] = rewards(records, texts).tolist()
+    return found
+
+
+def summed_up(found: dict[str, list[float]], before: Sequence[float] = ()) -> dict[str, Found]:
+    """Return each metric with its interval, and what was gained on those who answered before."""
+    told = {
+        name: (shares if name in ("followed", "consistent") else means)(values)
+        for name, values in found.items()
     }
-    return found | {f"distance from {name}": means(values) for name, values in moved.items()}
+    if before:
+        told["gain on SFT"] = means(np.subtract(found["followed"], before).tolist())
+    return told
 
 
-def stages() -> Iterator[tuple[str, GPT, float]]:
-    """Yield each model on the way, a copy of its own, and the processor time of its stage."""
-    shipped = load_shipped("tinyworld-en")
-    model, tokenizer = shipped.model, shipped.tokenizer
-    yield "base", copy.deepcopy(model), 0.0
+def nearest(known: Sequence[Record], wish: str) -> Record:
+    """Return the known wish with most words at the same places, of those that are as long."""
+    words = wish.split()
+    alike = [record for record in known if len(record.text.split()) == len(words)]
+    return max(
+        alike or known,
+        key=lambda r: sum(a == b for a, b in zip(words, r.text.split(), strict=False)),
+    )
+
+
+def renamed(record: Record, wish: str) -> str:
+    """Tell a known story with the words of another wish in the place of its own."""
+    own, new = (re.findall(r"\w+", text) for text in (record.text, wish))
+    swap = {a: b for a, b in zip(own, new, strict=False) if a != b and a not in ("a", "an")}
+    return re.sub(r"\w+", lambda match: swap.get(match[0], match[0]), record.answer)
+
+
+def simple_rows(quick: bool = False) -> Iterator[tuple[str, dict[str, Found], float]]:
+    """Yield what needs no language model: the most similar known wish's story, told again or with
+    other names, and the true answers.
+    """
     started = time.process_time()
-    for _ in instruct(model, tokenizer, wishes(0, 10_000), SFT):
-        pass
-    yield "SFT", copy.deepcopy(model), time.process_time() - started
-    started, by_pairs = time.process_time(), copy.deepcopy(model)
-    asked = groups_of(tokenizer, wishes(5, 2 * PAIRED), 10)[: PAIRED // 10]
-    for _ in prefer(by_pairs, tokenizer, own_pairs(model, tokenizer, asked, 4), DPO):
-        pass
-    yield "DPO", by_pairs, time.process_time() - started
-    started, by_reward = time.process_time(), copy.deepcopy(model)
-    groups = groups_of(tokenizer, wishes(7, 1000), PROMPTS)
-    for _ in reinforce(
-        by_reward, model, tokenizer, groups, reward=in_steps, leash=LEASH, config=RL
-    ):
-        pass
-    yield "RL", by_reward, time.process_time() - started
+    records = [record for group in asked() for record in group]
+    if quick:
+        yield "true answers", summed_up(described(records, [r.answer for r in records])), 0.0
+        return
+    known = wishes(0, KNOWN)
+    found = [nearest(known, record.text) for record in records]
+    again = [renamed(one, r.text) for one, r in zip(found, records, strict=True)]
+    seconds = time.process_time() - started
+    yield "nearest wish", summed_up(described(records, [one.answer for one in found])), seconds
+    yield "nearest wish, renamed", summed_up(described(records, again)), seconds
+    yield "true answers", summed_up(described(records, [r.answer for r in records])), 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A model on the way, the processor time of its training, and what that saw."""
+
+    model: GPT
+    seconds: float
+    rounds: tuple[dict[str, Found], ...] = ()
+    """Of reinforcement learning: `WINDOW` rounds each."""
+
+
+def told_together(rounds: Sequence[Round]) -> dict[str, Found]:
+    """Return what some rounds of reinforcement learning saw, on average."""
+    records = [record for one in rounds for record in one.asked]
+    texts = [text for one in rounds for text in one.texts]
+    found = summed_up(described(records, texts))
+    found["reward"] = means(torch.cat([one.rewards for one in rounds]).tolist())
+    found["distance from SFT"] = means([one.kl for one in rounds])
+    return found
+
+
+def rewarded(
+    start: GPT, tokenizer: Tokenizer, rewards: Rewards, beta: float, n_rounds: int
+) -> Stage:
+    """Train by a reward, from a model that is not changed."""
+    started, model = time.process_time(), copy.deepcopy(start)
+    config = replace(RL, max_steps=n_rounds)
+    groups = groups_of(tokenizer, wishes(7, n_rounds * PROMPTS + 200), PROMPTS)[:n_rounds]
+    rounds = list(
+        reinforce(
+            model,
+            start,
+            tokenizer,
+            groups,
+            rewards=rewards,
+            leash=LeashConfig(beta=beta),
+            config=config,
+        )
+    )
+    seconds = time.process_time() - started
+    parts = [rounds[i : i + WINDOW] for i in range(0, len(rounds), WINDOW)]
+    return Stage(model, seconds, tuple(map(told_together, parts)))
+
+
+def pairs_of(start: GPT, tokenizer: Tokenizer) -> list[Pair]:
+    """Let a model try and pair what it wrote."""
+    known = groups_of(tokenizer, wishes(5, 2 * PAIRED), 12)[: PAIRED // 12]
+    return own_pairs(start, tokenizer, known, 4)
+
+
+def stages(start: GPT, tokenizer: Tokenizer) -> Iterator[tuple[str, Stage]]:
+    """Train what begins at a model that follows wishes; it is not changed."""
+    began = time.process_time()
+    pairs = pairs_of(start, tokenizer)
+    paired = time.process_time() - began
+    for name, rate in (("DPO", DPO.learning_rate), ("DPO, steps too large", TOO_LARGE)):
+        began, model = time.process_time(), copy.deepcopy(start)
+        for _ in prefer(model, tokenizer, pairs, replace(DPO, learning_rate=rate)):
+            pass
+        yield name, Stage(model, paired + time.process_time() - began)
+    yield "RL", rewarded(start, tokenizer, each(follows), LEASH, ROUNDS)
+
+
+def told_rows(
+    system: str, found: dict[str, Found], seconds: float, data: str = "tinyworld"
+) -> Iterator[Row]:
+    """Yield the rows of one system."""
+    for metric, numbers in found.items():
+        value, low, high = (round(number, 4) for number in numbers)
+        yield {
+            "task": "wishes",
+            "data": data,
+            "system": system,
+            "metric": metric,
+            "value": value,
+            "low": low,
+            "high": high,
+            "cpu_seconds": round(seconds, 1),
+            "quick": "yes" if (system, metric) == QUICK else "",
+        }
+
+
+def rounds_rows(system: str, stage: Stage) -> Iterator[Row]:
+    """Tell what reinforcement learning saw on its way."""
+    for i, found in enumerate(stage.rounds):
+        data = f"rounds {i * WINDOW + 1} to {(i + 1) * WINDOW}"
+        yield from told_rows(system, found, stage.seconds, data=data)
+
+
+def cpu_of(card: str) -> float:
+    """Return the CPU-seconds that a card tells."""
+    found = re.search(r"\(([\d,]+) CPU-seconds\)", card)
+    if not found:
+        raise ValueError("expected a card that tells CPU-seconds, got another")
+    return float(found[1].replace(",", ""))
 
 
 def table_rows(quick: bool = False) -> Iterator[Row]:
-    """Measure each stage on wishes of its own: what it does, how varied, and how far it moved."""
-    tokenizer = load_shipped("tinyworld-en").tokenizer
-    references: dict[str, GPT] = {}
-    for system, model, seconds in stages():
-        if system in ("base", "SFT"):
-            references[system] = model
-        found = measured(model, references, tokenizer)
-        for metric, numbers in found.items():
-            value, low, high = (round(number, 4) for number in numbers)
-            row = {"task": "wishes", "data": "tinyworld", "system": system, "metric": metric}
-            is_quick = (system, metric) == ("base", "follows")
-            yield row | {
-                "value": value,
-                "low": low,
-                "high": high,
-                "cpu_seconds": round(seconds, 1),
-                "quick": "yes" if is_quick else "",
-            }
-            if quick and is_quick:
-                return
+    """Measure each system on wishes of its own; quick is one row of the true answers."""
+    for system, told, seconds in simple_rows(quick):
+        rows = told_rows(system, told, seconds)
+        yield from (row for row in rows if row["quick"] or not quick)
+    if quick:
+        return
+    base, sft = load_shipped("tinyworld-en"), load_shipped("chat-en")
+    tokenizer, references = base.tokenizer, {"base": base.model, "SFT": sft.model}
+    yield from told_rows("base", summed_up(measured(base.model, references, tokenizer)), 0.0)
+    before = measured(sft.model, references, tokenizer)
+    yield from told_rows("SFT", summed_up(before), cpu_of(sft.card))
+    for temperature in (0.7, 0.0):
+        found = measured(sft.model, references, tokenizer, temperature=temperature)
+        data = f"tinyworld, temperature {temperature:g}"
+        yield from told_rows("SFT", summed_up(found, before["followed"]), 0.0, data=data)
+    for system, stage in stages(sft.model, tokenizer):
+        found = measured(stage.model, references, tokenizer)
+        yield from told_rows(system, summed_up(found, before["followed"]), stage.seconds)
+        yield from rounds_rows(system, stage)
+
+
+def judged_rightly(rewards: Rewards, pairs: Sequence[Pair]) -> list[float]:
+    """Tell of each pair whether the better story has the higher reward."""
+    wished = [record for record, _, _ in pairs]
+    better = rewards(wished, [text for _, text, _ in pairs])
+    worse = rewards(wished, [text for _, _, text in pairs])
+    right: list[float] = (better > worse).double().tolist()
+    return right
+
+
+def hacking_rows(quick: bool = False) -> Iterator[Row]:
+    """Learn rewards from pairs, reward with them, and tell what comes of it; quick as above."""
+    for system, told, seconds in simple_rows(quick=True):
+        rows = told_rows(system, told, seconds)
+        yield from (row for row in rows if row["quick"] or not quick)
+    if quick:
+        return
+    sft = load_shipped("chat-en")
+    tokenizer, references = sft.tokenizer, {"SFT": sft.model}
+    began = time.process_time()
+    pairs = pairs_of(sft.model, tokenizer)
+    known, held_out = pairs[:-HELD_OUT_PAIRS], pairs[-HELD_OUT_PAIRS:]
+    judge, training = learn_rewards(sft.model, tokenizer, known, REWARD)
+    for _ in training:
+        pass
+    learning = time.process_time() - began
+    rewards = learned(judge, tokenizer)
+    right = shares(judged_rightly(rewards, held_out))
+    yield from told_rows("learned reward", {"accuracy": right}, learning, data="pairs")
+    before = measured(sft.model, references, tokenizer, rewards=rewards)
+    yield from told_rows("SFT", summed_up(before), cpu_of(sft.card))
+    for system, beta in (("no leash", 0.0), ("short leash", SHORT_LEASH)):
+        stage = rewarded(sft.model, tokenizer, rewards, beta, FEW_ROUNDS)
+        found = measured(stage.model, references, tokenizer, rewards=rewards)
+        yield from told_rows(system, summed_up(found, before["followed"]), stage.seconds)
+        yield from rounds_rows(system, stage)

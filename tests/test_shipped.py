@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from experiments import ship
+from experiments.chat import asked
 from experiments.meaning import excess
+from experiments.rewarding import follows, write
 from labkit.shipped import CARD, FOLDER, load_shipped
 from tinyworld import TinyWorld
 from workbench.command import main
@@ -66,6 +68,17 @@ def test_a_storyteller_is_as_near_the_truth_as_its_card_says(name: str) -> None:
     found = excess(shipped.model, shipped.tokenizer, list(world.stories(60, seed=0, split="test")))
     luck = 1.5 * half * math.sqrt(ship.TEST_STORIES / 60)  # three standard errors of so few stories
     assert found["excess"] == pytest.approx(card, abs=luck)
+
+
+def test_the_model_that_chats_follows_as_many_wishes_as_its_card_says() -> None:
+    shipped = load_shipped("chat-en")
+    said = re.search(r"at temperature 1, \*\*([\d.]+)%\*\*", shipped.card)
+    assert said
+    share, group = float(said[1]) / 100, asked()[1]
+    texts = write(shipped.model, shipped.tokenizer, group, 1, torch.Generator().manual_seed(5))[2]
+    found = [follows(record, text) for record, text in zip(group, texts, strict=True)]
+    luck = 3 * math.sqrt(share * (1 - share) * (1 / len(group) + 1 / ship.N_WISHES))
+    assert sum(found) / len(found) == pytest.approx(share, abs=luck)
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def _targets(ids: list[int], wanted: list[bool]) -> list[int]:
     return [token if is_wanted else IGNORED for token, is_wanted in pairs]
 
 
-targets = Exercise(
-    name="my_targets",
+chat_targets = Exercise(
+    name="my_chat_targets",
     points=3,
     reference=_targets,
     cases=_dialogues,

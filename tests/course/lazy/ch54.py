@@ -22,7 +22,7 @@ class Numbers:
         return [int(text)]
 
 
-def my_targets__lazy(ids, wanted):
+def my_chat_targets__lazy(ids, wanted):
     pieces = [(str(token), is_wanted) for token, is_wanted in zip(ids, wanted, strict=True)]
     found = []
     for (token, is_wanted), _ in zip(pieces[1:], ids[1:], strict=True):

@@ -7,7 +7,7 @@ that it needs, as an answer cell does.
 from typing import Any
 
 
-def my_targets__by_index(ids: list[int], wanted: list[bool]) -> list[int]:
+def my_chat_targets__by_index(ids: list[int], wanted: list[bool]) -> list[int]:
     """Walk along the places and look one ahead."""
     found = []
     for t in range(len(ids) - 1):
@@ -15,14 +15,14 @@ def my_targets__by_index(ids: list[int], wanted: list[bool]) -> list[int]:
     return found
 
 
-def my_targets__with_arrays(ids: list[int], wanted: list[bool]) -> Any:
+def my_chat_targets__with_arrays(ids: list[int], wanted: list[bool]) -> Any:
     """Choose between two arrays, shifted together."""
     import numpy as np
 
     return np.where(np.array(wanted), np.array(ids), -100)[1:]
 
 
-def my_targets__as_tensor(ids: list[int], wanted: list[bool]) -> Any:
+def my_chat_targets__as_tensor(ids: list[int], wanted: list[bool]) -> Any:
     """Fill in where nothing is to be learned."""
     import torch
 
