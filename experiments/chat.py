@@ -6,61 +6,56 @@
 are asked the same wishes and write at temperature 1.
 """
 
-import copy
 import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
+from torch import nn
 
 from experiments.counting import Row
 from experiments.instructing import SFT, wishes
 from experiments.rewarding import (
-    Pair,
     Rewards,
     Round,
     consistent,
     each,
     follows,
     groups_of,
-    learn_rewards,
-    learned,
     own_pairs,
     prefer,
     reinforce,
     write,
 )
+from labkit.finetune import LoRAConfig, merge, with_lora
 from labkit.gpt import GPT
 from labkit.preferences import LeashConfig, written_log_probs
 from labkit.shipped import load_shipped
 from labkit.tokenizers import Tokenizer
+from labkit.training import TrainConfig
 from tinyworld.tasks import Record
 
 DPO = replace(
-    SFT, max_steps=120, batch_size=8, learning_rate=3e-4, muon_learning_rate=0.0, warmup_steps=5
+    SFT, max_steps=64, batch_size=8, learning_rate=3e-3, muon_learning_rate=0.0, warmup_steps=5
 )
 RL = replace(
-    SFT, max_steps=150, batch_size=1, learning_rate=5e-4, muon_learning_rate=0.0, warmup_steps=0
+    SFT, max_steps=40, batch_size=1, learning_rate=8e-3, muon_learning_rate=0.0, warmup_steps=0
 )
-REWARD = replace(
-    SFT, max_steps=120, batch_size=8, learning_rate=1e-3, muon_learning_rate=0.0, warmup_steps=5
-)
-LEASH, SHORT_LEASH = 0.02, 0.2
-TOO_LARGE = 1.5e-3
-"""A learning rate at which DPO goes wrong."""
-PROMPTS, PAIRED, KNOWN = 6, 600, 4000
+LORA = LoRAConfig(rank=8, alpha=16.0)
+LEASH = 0.04
+"""What a nat costs at each token, as in the paper: it is hardly felt."""
+PROMPTS, PAIRED, KNOWN = 6, 336, 4000
 """Wishes in a round of reinforcement learning, wishes from which pairs are made, and wishes that
 the baselines know."""
-ROUNDS, FEW_ROUNDS = 100, 40
-"""Rounds of reinforcement learning, and of what is only shown to go wrong."""
-WINDOW = 10
+WINDOW = 4
 """Rounds that are told together."""
-N_WISHES, HELD_OUT_PAIRS = 400, 100
+N_WISHES = 400
 QUICK = ("true answers", "words")
 Found = tuple[float, float, float]
 """A value and its 95 % interval."""
@@ -209,46 +204,55 @@ def told_together(rounds: Sequence[Round]) -> dict[str, Found]:
     return found
 
 
+def changed(start: GPT) -> nn.Module:
+    """Return a model of which a change of low rank is trained.
+
+    Fewer numbers are moved by chance: with all weights, a model left its reference far sooner.
+    """
+    return with_lora(start, LORA, generator=torch.Generator().manual_seed(0))
+
+
+def whole(model: nn.Module) -> GPT:
+    """Return a plain model again."""
+    merged: Any = merge(model)
+    plain: GPT = merged
+    return plain
+
+
 def rewarded(
-    start: GPT, tokenizer: Tokenizer, rewards: Rewards, beta: float, n_rounds: int
+    start: GPT,
+    tokenizer: Tokenizer,
+    rewards: Rewards,
+    *,
+    beta: float,
+    config: TrainConfig,
+    n_wishes: int,
 ) -> Stage:
-    """Train by a reward, from a model that is not changed."""
-    started, model = time.process_time(), copy.deepcopy(start)
-    config = replace(RL, max_steps=n_rounds)
-    groups = groups_of(tokenizer, wishes(7, n_rounds * PROMPTS + 200), PROMPTS)[:n_rounds]
-    rounds = list(
-        reinforce(
-            model,
-            start,
-            tokenizer,
-            groups,
-            rewards=rewards,
-            leash=LeashConfig(beta=beta),
-            config=config,
-        )
-    )
+    """Train by a reward, beside a model that is not changed, so many wishes a round."""
+    started, model, n_rounds = time.process_time(), changed(start), config.max_steps
+    groups = groups_of(tokenizer, wishes(7, n_rounds * n_wishes + 200), n_wishes)[:n_rounds]
+    leash = LeashConfig(beta=beta)
+    trying = reinforce(model, start, tokenizer, groups, rewards=rewards, leash=leash, config=config)
+    rounds = list(trying)
     seconds = time.process_time() - started
     parts = [rounds[i : i + WINDOW] for i in range(0, len(rounds), WINDOW)]
-    return Stage(model, seconds, tuple(map(told_together, parts)))
+    return Stage(whole(model), seconds, tuple(map(told_together, parts)))
 
 
-def pairs_of(start: GPT, tokenizer: Tokenizer) -> list[Pair]:
-    """Let a model try and pair what it wrote."""
-    known = groups_of(tokenizer, wishes(5, 2 * PAIRED), 12)[: PAIRED // 12]
-    return own_pairs(start, tokenizer, known, 4)
+def to_pair(tokenizer: Tokenizer) -> list[list[Record]]:
+    """Return wishes of which pairs are made, in groups of equal length."""
+    return groups_of(tokenizer, wishes(5, 2 * PAIRED), 12)[: PAIRED // 12]
 
 
 def stages(start: GPT, tokenizer: Tokenizer) -> Iterator[tuple[str, Stage]]:
     """Train what begins at a model that follows wishes; it is not changed."""
-    began = time.process_time()
-    pairs = pairs_of(start, tokenizer)
-    paired = time.process_time() - began
-    for name, rate in (("DPO", DPO.learning_rate), ("DPO, steps too large", TOO_LARGE)):
-        began, model = time.process_time(), copy.deepcopy(start)
-        for _ in prefer(model, tokenizer, pairs, replace(DPO, learning_rate=rate)):
-            pass
-        yield name, Stage(model, paired + time.process_time() - began)
-    yield "RL", rewarded(start, tokenizer, each(follows), LEASH, ROUNDS)
+    began, model = time.process_time(), changed(start)
+    pairs = own_pairs(start, tokenizer, to_pair(tokenizer), 4)
+    for _ in prefer(model, tokenizer, pairs, DPO):
+        pass
+    n_pairs = float(len(pairs))
+    yield "DPO", Stage(whole(model), time.process_time() - began, ({"pairs": (n_pairs,) * 3},))
+    yield "RL", rewarded(start, tokenizer, each(follows), beta=LEASH, config=RL, n_wishes=PROMPTS)
 
 
 def told_rows(
@@ -303,42 +307,5 @@ def table_rows(quick: bool = False) -> Iterator[Row]:
         yield from told_rows("SFT", summed_up(found, before["followed"]), 0.0, data=data)
     for system, stage in stages(sft.model, tokenizer):
         found = measured(stage.model, references, tokenizer)
-        yield from told_rows(system, summed_up(found, before["followed"]), stage.seconds)
-        yield from rounds_rows(system, stage)
-
-
-def judged_rightly(rewards: Rewards, pairs: Sequence[Pair]) -> list[float]:
-    """Tell of each pair whether the better story has the higher reward."""
-    wished = [record for record, _, _ in pairs]
-    better = rewards(wished, [text for _, text, _ in pairs])
-    worse = rewards(wished, [text for _, _, text in pairs])
-    right: list[float] = (better > worse).double().tolist()
-    return right
-
-
-def hacking_rows(quick: bool = False) -> Iterator[Row]:
-    """Learn rewards from pairs, reward with them, and tell what comes of it; quick as above."""
-    for system, told, seconds in simple_rows(quick=True):
-        rows = told_rows(system, told, seconds)
-        yield from (row for row in rows if row["quick"] or not quick)
-    if quick:
-        return
-    sft = load_shipped("chat-en")
-    tokenizer, references = sft.tokenizer, {"SFT": sft.model}
-    began = time.process_time()
-    pairs = pairs_of(sft.model, tokenizer)
-    known, held_out = pairs[:-HELD_OUT_PAIRS], pairs[-HELD_OUT_PAIRS:]
-    judge, training = learn_rewards(sft.model, tokenizer, known, REWARD)
-    for _ in training:
-        pass
-    learning = time.process_time() - began
-    rewards = learned(judge, tokenizer)
-    right = shares(judged_rightly(rewards, held_out))
-    yield from told_rows("learned reward", {"accuracy": right}, learning, data="pairs")
-    before = measured(sft.model, references, tokenizer, rewards=rewards)
-    yield from told_rows("SFT", summed_up(before), cpu_of(sft.card))
-    for system, beta in (("no leash", 0.0), ("short leash", SHORT_LEASH)):
-        stage = rewarded(sft.model, tokenizer, rewards, beta, FEW_ROUNDS)
-        found = measured(stage.model, references, tokenizer, rewards=rewards)
         yield from told_rows(system, summed_up(found, before["followed"]), stage.seconds)
         yield from rounds_rows(system, stage)

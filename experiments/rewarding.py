@@ -7,10 +7,11 @@ preference and a reward can be given without anybody's labour.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from experiments.instructing import CONTEXT, prompt_ids, told, world
 from labkit.finetune import Classifier, improve, pad, read_all, vectors_of
@@ -55,7 +56,7 @@ def groups_of(tokenizer: Tokenizer, records: Sequence[Record], size: int) -> lis
 
 
 def write(
-    model: GPT,
+    model: Any,
     tokenizer: Tokenizer,
     group: Sequence[Record],
     n: int,
@@ -119,7 +120,7 @@ class Round:
 
 
 def reinforce(
-    model: GPT,
+    model: Any,
     reference: GPT,
     tokenizer: Tokenizer,
     groups: Sequence[Sequence[Record]],
@@ -180,7 +181,7 @@ def own_pairs(
 
 
 def prefer(
-    model: GPT,
+    model: nn.Module,
     tokenizer: Tokenizer,
     pairs: Sequence[Pair],
     config: TrainConfig,
