@@ -13,9 +13,11 @@ import torch
 
 from experiments import (
     block,
+    chat,
     classification,
     counting,
     gpt,
+    hacking,
     ladder,
     learning,
     meaning,
@@ -40,6 +42,8 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
     "gpt_training": gpt.training_rows,
     "block": block.block_rows,
     "block_checks": block.check_rows,
+    "chat_hacking": hacking.table_rows,
+    "tasks_chat": chat.table_rows,
     "tasks_classification": classification.table_rows,
     "classification_curve": classification.curve_rows,
     "tinyshakespeare": counting.tinyshakespeare_rows,

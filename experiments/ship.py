@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 
+from experiments.chat import N_WISHES, asked, measured, summed_up
 from experiments.counting import split_texts
 from experiments.meaning import excess, judged, write
+from experiments.rewarding import write as tell
 from experiments.run import head
 from labkit.checkpoints import CONFIG, load_checkpoint, save_checkpoint
 from labkit.datasets import load
@@ -63,7 +65,7 @@ nats per token, on the text of the last steps {train_loss:.4f}. Machine: {machin
 {measured}
 ## What it writes
 
-From nothing, at temperature 1, the first three:
+{begin}
 
 {samples}
 ## Limits
@@ -87,6 +89,10 @@ class Kind:
     """What it cannot do."""
     measure: Callable[[Shipped], Iterator[str]]
     """Measures it, and yields a sentence for each thing it can do."""
+    begin: str = "From nothing, at temperature 1, the first three:"
+    """What the texts that the card shows begin with."""
+    samples: Callable[[Shipped], Sequence[str]] = lambda shipped: written(shipped, SHOWN, 1.0)
+    """Lets it write these texts."""
 
 
 def stories(language: str) -> Kind:
@@ -132,18 +138,6 @@ def written(shipped: Shipped, n: int, temperature: float) -> list[str]:
     return write(shipped.model, shipped.tokenizer, n, seed=0, temperature=temperature)
 
 
-def plays() -> Kind:
-    """Describe the model of Shakespeare's works."""
-    return Kind(
-        what="Shakespeare's plays and poems, in English",
-        commands="labkit train shakespeare --out runs/shakespeare\n"
-        "python -m experiments.ship runs/shakespeare",
-        limits="It knows the words and the metre of Shakespeare, and the look of a play: names,\n"
-        "colons, short lines. It does not keep a plot: what is said seldom answers what was said.",
-        measure=read,
-    )
-
-
 def beginning() -> str:
     """Return the beginning of a held-out work, short enough to be read again by a test."""
     return split_texts(load("shakespeare"))[2][0][:BEGINNING]
@@ -168,8 +162,49 @@ def read(shipped: Shipped) -> Iterator[str]:
     )
 
 
-KINDS = {f"tinyworld-{language}": stories(language) for language in ("en", "zh")}
-KINDS["shakespeare"] = plays()
+def wished(shipped: Shipped) -> Iterator[str]:
+    """Measure a model that follows wishes."""
+    for temperature in TEMPERATURES:
+        found = summed_up(measured(shipped.model, {}, shipped.tokenizer, temperature=temperature))
+        shares = {name: found[name][0] for name in ("followed", "consistent")}
+        low, high = found["followed"][1:]
+        yield (
+            f"Of {N_WISHES} wishes that it was not trained on it fulfils, at temperature "
+            f"{temperature:g}, **{shares['followed']:.1%}** ({low:.1%} to {high:.1%}); "
+            f"{shares['consistent']:.1%} of its stories are complete and without a fault."
+        )
+
+
+def answers(shipped: Shipped) -> list[str]:
+    """Return the first wishes that are measured, each with the story that is told."""
+    group = asked()[0][:SHOWN]
+    texts = tell(shipped.model, shipped.tokenizer, group, 1, torch.Generator().manual_seed(0))[2]
+    return [f"**{record.text}** {text}" for record, text in zip(group, texts, strict=True)]
+
+
+CHAT = Kind(
+    what="the storyteller of TinyWorld, taught to tell what is wished for",
+    commands="python -m experiments.instructing runs/chat-en\n"
+    "python -m experiments.ship runs/chat-en",
+    limits="It began as `tinyworld-en` and knows what that knows. It was taught one wish and one\n"
+    "story at a time, in the template of `labkit.tasks.chat`: it remembers no earlier turn, obeys\n"
+    "no system prompt, and answers everything with a story.",
+    measure=wished,
+    begin="Three wishes that it was not trained on, and its stories at temperature 1:",
+    samples=answers,
+)
+PLAYS = Kind(
+    what="Shakespeare's plays and poems, in English",
+    commands="labkit train shakespeare --out runs/shakespeare\n"
+    "python -m experiments.ship runs/shakespeare",
+    limits="It knows the words and the metre of Shakespeare, and the look of a play: names,\n"
+    "colons, short lines. It does not keep a plot: what is said seldom answers what was said.",
+    measure=read,
+)
+KINDS = {f"tinyworld-{language}": stories(language) for language in ("en", "zh")} | {
+    "chat-en": CHAT,
+    "shakespeare": PLAYS,
+}
 
 
 def ship(run: Path, folder: Path = FOLDER) -> Path:
@@ -198,7 +233,8 @@ def card(run: Path, best: Path, folder: Path) -> str:
         settings=(run / SETTINGS).read_text(encoding="utf-8"),
         cpu_hours=record["cpu_seconds"] / 3600,
         measured="".join(f"- {sentence}\n" for sentence in kind.measure(shipped)),
-        samples="".join(f"> {_quoted(text)}\n\n" for text in written(shipped, SHOWN, 1.0)),
+        begin=kind.begin,
+        samples="".join(f"> {_quoted(text)}\n\n" for text in kind.samples(shipped)),
         limits=kind.limits,
         files="".join(f"- `{path.name}`: sha256 {_sha256(path)}\n" for path in files),
         **record | head(""),

@@ -2,7 +2,7 @@
 
 B batch, T time, D model width, F width of an output, R rank, C classes. A body is any module that
 turns ids (B, T) into vectors (B, T, D); `vectors_of` makes one of `labkit.gpt`'s GPT. Nothing here
-changes the model that it is given, except `fine_tune`, which trains in place.
+changes the model that it is given, except `improve` and `fine_tune`, which train in place.
 """
 
 import copy
@@ -196,31 +196,45 @@ def read_all(model: Callable[[Tensor, Tensor], Tensor], ids: Ids) -> Tensor:
     return made[torch.tensor(order).argsort()]
 
 
-def fine_tune(
-    model: nn.Module, ids: Ids, targets: Tensor, config: TrainConfig, *, loss: Loss = cross_entropy
+def improve(
+    model: nn.Module, n: int, loss_of: Callable[[list[int]], Tensor], config: TrainConfig
 ) -> Iterator[float]:
     """Train what is not frozen, in place; yield the loss of each update.
 
-    `model(ids, lengths)` is compared with the rows of `targets`, (N, …). All texts come once, in an
-    order that the seed decides, before any comes again. The model is left in evaluation mode.
-    Built in notebook 51.
+    `loss_of` says how bad the model is at some of n examples, given by their numbers; it may let
+    the model write first. All examples come once, in an order that the seed decides, before any
+    comes again. The model is left in evaluation mode. Built in notebook 51.
     """
     optimisers = make_optimisers(model, config)
     order, waiting = torch.Generator().manual_seed(config.seed), list[int]()
     for step in range(config.max_steps):
         while len(waiting) < config.batch_size:
-            waiting += torch.randperm(len(ids), generator=order).tolist()
+            waiting += torch.randperm(n, generator=order).tolist()
         now, waiting = waiting[: config.batch_size], waiting[config.batch_size :]
         set_learning_rate(optimisers, step, config)
         model.train()
-        surprise = loss(model(*pad([ids[i] for i in now])), targets[now])
+        loss = loss_of(now)
         model.zero_grad(set_to_none=True)
-        surprise.backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         for optimiser in optimisers:
             optimiser.step()
         model.eval()
-        yield float(surprise.detach())
+        yield float(loss.detach())
+
+
+def fine_tune(
+    model: nn.Module, ids: Ids, targets: Tensor, config: TrainConfig, *, loss: Loss = cross_entropy
+) -> Iterator[float]:
+    """Train what is not frozen by `improve`; yield the loss of each update.
+
+    `model(ids, lengths)` is compared with the rows of `targets`, (N, …). Built in notebook 51.
+    """
+
+    def loss_of(now: list[int]) -> Tensor:
+        return loss(model(*pad([ids[i] for i in now])), targets[now])
+
+    return improve(model, len(ids), loss_of, config)
 
 
 def label_log_probs(model: LanguageModel, ids: Ids, labels: Ids) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from labkit.model import LanguageModel
 from labkit.tasks import IGNORED
 
 
@@ -117,3 +118,36 @@ def policy_loss(log_probs: Tensor, tried: Tried, config: LeashConfig) -> Tensor:
     gain = torch.minimum(ratio * advantage, held * advantage)
     each = (gain - config.beta * distance(log_probs, tried.reference)) * tried.wanted
     return -(each.sum(1) / tried.wanted.sum(1).clamp(min=1)).mean()
+
+
+def written_targets(written: Tensor, n_given: int, stop: int) -> Tensor:
+    """Return what a model that wrote `written` after `n_given` tokens had to write: -> (B, T - 1).
+
+    That is each next token up to and with the first `stop` after the prompt, (B, T), `IGNORED`
+    elsewhere. Built in notebook 54.
+
+    >>> written_targets(torch.tensor([[0, 5, 7, 0, 0]]), 2, stop=0)
+    tensor([[-100,    7,    0, -100]])
+    """
+    targets = written[:, 1:].clone()
+    targets[:, : n_given - 1] = IGNORED
+    ends = targets == stop
+    return targets.masked_fill(ends.cumsum(1) - ends.long() > 0, IGNORED)
+
+
+@torch.no_grad()
+def look_back(
+    model: LanguageModel,
+    reference: LanguageModel,
+    written: Tensor,
+    targets: Tensor,
+    rewards: Tensor,
+) -> Tried:
+    """Return what is known of answers, (P · G, T), once each has its reward, (P, G).
+
+    Built in notebook 54.
+    """
+    old, known = (
+        written_log_probs(reader(written[:, :-1]), targets) for reader in (model, reference)
+    )
+    return Tried(old, known, targets != IGNORED, advantages(rewards).flatten())

@@ -18,6 +18,7 @@ from labkit.finetune import (
     Pointer,
     best_spans,
     fine_tune,
+    improve,
     label_log_probs,
     last_token,
     mean_token,
@@ -259,6 +260,21 @@ def test_every_text_comes_once_before_any_comes_again() -> None:
         )
     )
     assert sorted(seen) == list(range(24))
+
+
+def test_a_model_may_be_improved_by_any_loss_of_some_examples() -> None:
+    model, wanted = torch.nn.Linear(1, 4, bias=False), torch.tensor([3.0, -1.0, 0.5, 2.0])
+    config = TrainConfig(max_steps=300, batch_size=2, context_length=1, learning_rate=0.1)
+    one = torch.ones(1)
+
+    def loss_of(now: list[int]) -> Tensor:
+        assert model.training
+        assert len(set(now)) == 2
+        return (model(one) - wanted)[now].square().mean()
+
+    losses = list(improve(model, 4, loss_of, config))
+    assert losses[-1] < 0.05 < losses[0]
+    assert not model.training
 
 
 # ── Labels as words ──────────────────────────────────────────────────────────────────────────────

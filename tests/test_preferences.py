@@ -4,21 +4,25 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from labkit.ngram import add_k, count_ngrams
 from labkit.preferences import (
     LeashConfig,
     Tried,
     advantages,
     distance,
     dpo_loss,
+    look_back,
     policy_loss,
     reward_loss,
     written_log_probs,
+    written_targets,
 )
 from labkit.tasks import IGNORED
 
@@ -162,3 +166,27 @@ def test_loss_and_gradient_of_dpo_are_those_of_trl(tmp_path: Path) -> None:
     assert not torch.allclose(ours, torch.tensor(math.log(2.0)), atol=1e-4)
     for parameter, expected in zip(model.parameters(), gradient, strict=True):
         assert torch.allclose(parameter.grad, expected, atol=1e-6)
+
+
+def test_what_was_written_ends_with_the_first_stop_after_the_prompt() -> None:
+    written = torch.tensor([[0, 0, 4, 5, 0, 0], [0, 0, 4, 5, 6, 7], [0, 0, 4, 0, 0, 0]])
+    nothing = IGNORED
+    assert written_targets(written, 3, stop=0).tolist() == [
+        [nothing, nothing, 5, 0, nothing],
+        [nothing, nothing, 5, 6, 7],
+        [nothing, nothing, 0, nothing, nothing],
+    ]
+
+
+def test_looking_back_sees_two_models_and_one_group_for_each_prompt() -> None:
+    models = [add_k(count_ngrams(np.array(ids), 2, 4), 2, k=1.0) for ids in ([1, 2], [2, 1])]
+    written = torch.tensor([[0, 1, 2, 0], [0, 1, 0, 0], [0, 2, 1, 3], [0, 2, 0, 0]])
+    targets = written_targets(written, 2, stop=0)
+    seen = look_back(models[0], models[1], written, targets, torch.tensor([[1.0, 0.0], [2.0, 2.0]]))
+    for found, model in ((seen.old, models[0]), (seen.reference, models[1])):
+        by_hand = written_log_probs(model(written[:, :-1]), targets)
+        assert torch.equal(found, by_hand)
+    assert not torch.equal(seen.old, seen.reference)
+    assert seen.wanted.sum(1).tolist() == [2, 1, 2, 1]
+    root = math.sqrt(0.5)
+    assert seen.advantage.tolist() == pytest.approx([root, -root, 0, 0], abs=1e-3)

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from experiments import ship
+from experiments.chat import asked
 from experiments.meaning import excess
+from experiments.rewarding import follows, write
 from labkit.datasets import DatasetError
 from labkit.metrics import evaluate
 from labkit.recorded import read_recording
@@ -91,6 +93,17 @@ def test_the_plays_are_read_as_the_card_says_and_better_than_by_any_ngram() -> N
     assert score.bits_per_char == pytest.approx(begun, abs=2e-4)
     rows = read_recording("speed_laptop").rows
     assert whole < min(float(row["bits_per_char"]) for row in rows)
+
+
+def test_the_model_that_chats_follows_as_many_wishes_as_its_card_says() -> None:
+    shipped = load_shipped("chat-en")
+    said = re.search(r"at temperature 1, \*\*([\d.]+)%\*\*", shipped.card)
+    assert said
+    share, group = float(said[1]) / 100, asked()[1]
+    texts = write(shipped.model, shipped.tokenizer, group, 1, torch.Generator().manual_seed(5))[2]
+    found = [follows(record, text) for record, text in zip(group, texts, strict=True)]
+    luck = 3 * math.sqrt(share * (1 - share) * (1 / len(group) + 1 / ship.N_WISHES))
+    assert sum(found) / len(found) == pytest.approx(share, abs=luck)
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(tmp_path: Path) -> None:

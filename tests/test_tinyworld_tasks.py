@@ -415,6 +415,19 @@ def test_an_instruction_is_not_followed_with_another_name_thing_or_adjective(cod
     assert {"people", "toys", "adjective", "renamed throughout"} <= set(changes)
 
 
+@both
+def test_a_story_that_never_says_what_the_thing_is_like_follows_no_instruction(code: str) -> None:
+    language = grammar(code).language
+    words = [language.adjective(name) for name in world().adjectives["toys"]]
+    changed = 0
+    for wish, story in wishes(code, 30):
+        if any(word in wish for word in words):
+            plain = re.sub("|".join(map(re.escape, words)), "", story)
+            assert not follows(wish, plain, code)
+            changed += 1
+    assert changed > 10
+
+
 def test_wanted_events_happen_in_order_and_to_the_same_people_and_things() -> None:
     wanted = ["lose A X", "find B X"]
     lost, found = ("lose", "mia", "kite"), ("find", "ben", "kite")

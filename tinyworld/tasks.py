@@ -322,7 +322,7 @@ def follows(instruction: str, text: str, language: str = "en") -> bool:
     verdict, rules = judge(text, language), grammar(language).language
     for opening, (wish, *wanted) in product(openings, wishes.values()):
         roles = _bind(verdict.events, wanted)
-        adjectives = {
+        adjectives = {f"{role}*": "" for role in roles} | {  # "": a text need not name any
             f"{role}*": word
             for role, name in roles.items()
             for word in world().adjectives.get(world().kind_of[name], ())

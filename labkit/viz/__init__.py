@@ -11,6 +11,7 @@ from labkit.viz.live import watch
 from labkit.viz.picture import Picture
 from labkit.viz.timeline import TimelineEntry, timeline
 from viewers.attention import AttentionViewer, attention
+from viewers.chat import ChatViewer, chat_box, writer
 from viewers.compare import ComparisonViewer, compare
 from viewers.embeddings import EmbeddingsViewer, embeddings
 from viewers.logit_lens import LogitLens, logit_lens
@@ -21,6 +22,7 @@ from viewers.tokens import TokensViewer, tokens
 __all__ = [
     "AttentionViewer",
     "Attentions",
+    "ChatViewer",
     "ComparisonViewer",
     "EmbeddingsViewer",
     "LeagueTable",
@@ -30,6 +32,7 @@ __all__ = [
     "TimelineEntry",
     "TokensViewer",
     "attention",
+    "chat_box",
     "compare",
     "curves",
     "embeddings",
@@ -43,4 +46,5 @@ __all__ = [
     "tokens",
     "visible",
     "watch",
+    "writer",
 ]
