@@ -231,13 +231,12 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 def watch(process: subprocess.Popen[bytes], results: int, limits: Limits | None) -> Outcome:
     """Read what a run prints and returns until it ends, or until it must be stopped."""
-    outcome, began = Outcome(), time.monotonic()
+    outcome, began, looked = Outcome(), time.monotonic(), 0.0
     assert process.stdout is not None
     log = process.stdout.fileno()
     with selectors.DefaultSelector() as waiting:
         for descriptor in (log, results):
             waiting.register(descriptor, selectors.EVENT_READ)
-        looked = 0.0
         while waiting.get_map() and not outcome.stopped:
             for key, _ in waiting.select(TICK):
                 data = os.read(key.fd, 1 << 16)
