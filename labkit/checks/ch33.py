@@ -23,7 +23,8 @@ def _logits(rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _next_token_loss(logits: Tensor, ids: Tensor) -> float:
-    return float(cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()))
+    loss = cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    return float(loss.detach())
 
 
 next_token_loss = Exercise(

@@ -63,7 +63,8 @@ def differences(
 ) -> list[str]:
     """Say what each code cell showed that is not what the notebook stores; pictures by their text.
 
-    Cells of exercises are left aside, and those that nbval leaves aside.
+    Left aside are cells of exercises, those that nbval leaves aside, and those that say themselves
+    that they show something else when stored.
     """
     file = IPyNbFile.from_parent(session, path=path)
     file.setup_sanitize_files()
@@ -74,9 +75,12 @@ def differences(
     for cell, judge, shown in zip(cells, judges, live, strict=True):
         if cell.is_answer or cell.is_test or "nbval-ignore-output" in cell.tags:
             continue
+        if "is_static()" in cell.source:
+            continue
         outputs = [nbformat.from_dict(output) for output in shown["outputs"]]
         if not judge.compare_outputs(outputs, judge.cell.outputs, drawn):
-            told.append("\n".join([cell.where, *judge.comparison_traceback]))
+            printed = [out.text for out in outputs if out.get("name") == "stderr"]
+            told.append("\n".join([cell.where, *judge.comparison_traceback, *printed]))
     return told
 
 
