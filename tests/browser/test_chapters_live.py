@@ -26,6 +26,8 @@ BROKEN = """display({"application/vnd.plotly.v1+json": {"data": "no traces"}}, r
 display({"text/html": "<script>throw Error('in the page')</script>"}, raw=True)
 display({"text/html": "<img src='http://127.0.0.2:9/elsewhere.png'>"}, raw=True)
 1 / 0"""
+PROGRESS = "%|"
+"""In the bar of a download, which only the first run on a machine shows."""
 PLAYS, ABOUT = "print('eight plays')", "print('≈ 9.99 bits')"
 STORED = {PLAYS: "seven plays\n", ABOUT: "≈ 1.25 bits\n"}
 
@@ -77,7 +79,11 @@ def differences(
             continue
         if "is_static()" in cell.source:
             continue
-        outputs = [nbformat.from_dict(output) for output in shown["outputs"]]
+        outputs = [
+            nbformat.from_dict(output)
+            for output in shown["outputs"]
+            if PROGRESS not in output.get("text", "")
+        ]
         if not judge.compare_outputs(outputs, judge.cell.outputs, drawn):
             printed = [out.text for out in outputs if out.get("name") == "stderr"]
             told.append("\n".join([cell.where, *judge.comparison_traceback, *printed]))
