@@ -1,9 +1,8 @@
 """From a language model to one that does what it is asked, and how each stage is measured.
 
 `tinyworld-en` learned to tell the story that is wished for by examples (SFT, which ships as
-`chat-en`); from there it learns by pairs of a better and a worse story (DPO), by the judge's reward
-(RL), and by the reward of a model that learned from the same pairs, with a leash and without. All
-are asked the same wishes and write at temperature 1.
+`chat-en`); from there it learns by pairs of a better and a worse story (DPO), or by the judge's
+reward (RL). All are asked the same wishes and write at temperature 1.
 """
 
 import re
@@ -16,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import nn
 
 from experiments.counting import Row
 from experiments.instructing import SFT, wishes
+from experiments.intervals import Found, means, shares
 from experiments.rewarding import (
     Rewards,
     Round,
@@ -57,20 +56,6 @@ WINDOW = 4
 """Rounds that are told together."""
 N_WISHES = 400
 QUICK = ("true answers", "words")
-Found = tuple[float, float, float]
-"""A value and its 95 % interval."""
-
-
-def shares(right: Sequence[float]) -> Found:
-    """Return a share and Wilson's interval."""
-    interval = stats.binomtest(int(sum(right)), len(right)).proportion_ci(method="wilson")
-    return float(np.mean(right)), float(interval.low), float(interval.high)
-
-
-def means(values: Sequence[float]) -> Found:
-    """Return a mean and the interval of a normal distribution."""
-    middle, half = float(np.mean(values)), 1.96 * float(stats.sem(values))
-    return middle, middle - half, middle + half
 
 
 def own_runs(texts: Sequence[str], n: int = 4) -> list[float]:
@@ -88,10 +73,19 @@ def own_runs(texts: Sequence[str], n: int = 4) -> list[float]:
 
 @lru_cache
 def asked(n_wishes: int = N_WISHES) -> tuple[tuple[Record, ...], ...]:
-    """Return wishes that nobody trained on, in groups of equal length."""
+    """Return the wishes that all are asked, drawn by their own seed, in groups of equal length.
+
+    There are so few ways to wish that some come in training too: `seen_in_training` counts them.
+    """
     tokenizer = load_shipped("tinyworld-en").tokenizer
     groups = groups_of(tokenizer, wishes(11, 2 * n_wishes + 400), 40)[: n_wishes // 40]
     return tuple(map(tuple, groups))
+
+
+def seen_in_training() -> int:
+    """Return how many of the wishes that all are asked `chat-en` was trained on, word for word."""
+    trained = {record.text for record in wishes(0, SFT.max_steps * SFT.batch_size)}
+    return sum(record.text in trained for group in asked() for record in group)
 
 
 def described(records: Sequence[Record], texts: Sequence[str]) -> dict[str, list[float]]:
@@ -110,11 +104,9 @@ def measured(
     model: GPT,
     references: dict[str, GPT],
     tokenizer: Tokenizer,
-    *,
-    rewards: Rewards | None = None,
     temperature: float = 1.0,
 ) -> dict[str, list[float]]:
-    """Let a model fulfil wishes that nobody trained on; return each metric of each story.
+    """Let a model fulfil the wishes that all are asked; return each metric of each story.
 
     Distances are nats per story, KL(model ‖ reference), estimated on what the model wrote.
     """
@@ -132,10 +124,7 @@ def measured(
             moved[f"distance from {name}"] += (own - other).tolist()
         records += group
         texts += new
-    found = described(records, texts) | {"entropy": entropy} | moved
-    if rewards is not None:
-        found["learned reward"] = rewards(records, texts).tolist()
-    return found
+    return described(records, texts) | {"entropy": entropy} | moved
 
 
 def summed_up(found: dict[str, list[float]], before: Sequence[float] = ()) -> dict[str, Found]:

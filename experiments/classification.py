@@ -21,6 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from torch import nn
 
 from experiments.counting import Row
+from experiments.intervals import shares
 from labkit.datasets import load
 from labkit.finetune import (
     Classifier,
@@ -289,16 +290,16 @@ def result(task: Task, system: str) -> Row:
     started = time.process_time()
     right = asked(task, system) == task.positive["test"]
     seconds = time.process_time() - started
-    interval = stats.binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    value, low, high = (round(number, 4) for number in shares(right))
     learned = 0 if system in SYSTEMS[:2] else task.pretraining_seconds
     return {
         "task": "sentiment",
         "data": task.data,
         "system": system,
         "metric": "accuracy",
-        "value": round(float(right.mean()), 4),
-        "low": round(float(interval.low), 4),
-        "high": round(float(interval.high), 4),
+        "value": value,
+        "low": low,
+        "high": high,
         "cpu_seconds": round(seconds, 1),
         "pretraining_seconds": round(learned, 1),
         "quick": "yes" if (task.data, system) == ("reviews_en", "naive Bayes") else "",

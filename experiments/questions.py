@@ -14,7 +14,6 @@ from functools import lru_cache
 import bm25s
 import numpy as np
 import torch
-from scipy import stats
 
 from experiments.answering import (
     POINTED,
@@ -36,6 +35,7 @@ from experiments.answering import (
     writers,
 )
 from experiments.counting import Row
+from experiments.intervals import redrawn, shares
 from labkit.datasets import load
 from labkit.finetune import label_log_probs
 from labkit.shipped import load_shipped
@@ -161,31 +161,19 @@ def table_row(
     quick: bool = False,
 ) -> Row:
     """Return a mean and its 95 % interval: Wilson's for shares, else a bootstrap of 2,000 draws."""
-    if set(values) <= {0.0, 1.0}:
-        ends = stats.binomtest(int(sum(values)), len(values)).proportion_ci(method="wilson")
-    else:
-        rng = np.random.default_rng(0)
-        drawn_again = rng.choice(values, (2000, len(values))).mean(axis=1)
-        ends = Ends(*np.quantile(drawn_again, (0.025, 0.975)))
+    found = shares(values) if set(values) <= {0.0, 1.0} else redrawn(values, 2000)
+    value, low, high = (round(number, 4) for number in found)
     return {
         "task": "question answering",
         "data": data,
         "system": system,
         "metric": metric,
-        "value": round(float(np.mean(values)), 4),
-        "low": round(float(ends.low), 4),
-        "high": round(float(ends.high), 4),
+        "value": value,
+        "low": low,
+        "high": high,
         "cpu_seconds": round(seconds, 1),
         "quick": "yes" if quick else "",
     }
-
-
-@dataclass(frozen=True)
-class Ends:
-    """The ends of an interval."""
-
-    low: float
-    high: float
 
 
 # ── Python's help topics ─────────────────────────────────────────────────────────────────────────

@@ -1,20 +1,18 @@
-"""Learning from what is better and what is worse: pairs, rewards, and tries.
+"""Learning from what is better and what is worse: pairs, and tries that are rewarded.
 
 The wishes are those of `experiments.instructing`. Whether a story fulfils one is known, so that a
 preference and a reward can be given without anybody's labour.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from experiments.instructing import CONTEXT, prompt_ids, told, world
-from labkit.finetune import Classifier, improve, pad, read_all, vectors_of
+from labkit.finetune import improve, pad
 from labkit.generation import generate
 from labkit.gpt import GPT
 from labkit.preferences import (
@@ -22,7 +20,6 @@ from labkit.preferences import (
     dpo_loss,
     look_back,
     policy_loss,
-    reward_loss,
     written_log_probs,
     written_targets,
 )
@@ -94,13 +91,6 @@ def consistent(record: Record, text: str) -> float:
     return float(verdict.consistent and verdict.complete)
 
 
-def in_steps(record: Record, text: str) -> float:
-    """Reward what of the wish is in the story, and most of all its fulfilment."""
-    names = set(re.findall(r"[A-Z][a-z]+", record.text)) - {"Tell", "Write"}
-    share = float(np.mean([name in text for name in names]))
-    return 0.25 * share + 0.25 * consistent(record, text) + 0.5 * follows(record, text)
-
-
 def each(reward: Reward) -> Rewards:
     """Return the rewards of many stories from the reward of one."""
     return lambda records, texts: torch.tensor(
@@ -129,37 +119,26 @@ def reinforce(
     leash: LeashConfig,
     config: TrainConfig,
     n_answers: int = 8,
-    reuse: int = 1,
 ) -> Iterator[Round]:
     """Let a model try, and make likelier what was rewarded more than its like; yield each round.
 
-    The answers of a round serve `reuse` updates.
+    Every round serves one update.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    rounds: list[tuple[Round, Callable[[], Tensor]]] = []
-    updates = 0
+    rounds: list[Round] = []
 
-    def begin(group: Sequence[Record]) -> None:
+    def loss_of(now: list[int]) -> Tensor:
+        group = groups[now[0]]
         written, targets, texts = write(model, tokenizer, group, n_answers, generator)
         asked = [record for record in group for _ in range(n_answers)]
         found = rewards(asked, texts)
         tried = look_back(model, reference, written, targets, found.view(-1, n_answers))
         kl = float((tried.old - tried.reference).sum(1).mean())
-
-        def loss() -> Tensor:
-            return policy_loss(written_log_probs(model(written[:, :-1]), targets), tried, leash)
-
-        rounds.append((Round(asked, texts, found, kl), loss))
-
-    def loss_of(now: list[int]) -> Tensor:
-        if updates % reuse == 0:
-            begin(groups[now[0]])
-        return rounds[-1][1]()
+        rounds.append(Round(asked, texts, found, kl))
+        return policy_loss(written_log_probs(model(written[:, :-1]), targets), tried, leash)
 
     for _ in improve(model, len(groups), loss_of, config):
-        updates += 1
-        if updates % reuse == 0:
-            yield rounds[-1][0]
+        yield rounds[-1]
 
 
 def own_pairs(
@@ -210,34 +189,3 @@ def prefer(
         return dpo_loss(better, worse, before[0][now], before[1][now], beta)
 
     return improve(model, len(pairs), loss_of, config)
-
-
-def answer_ids(tokenizer: Tokenizer, record: Record, text: str) -> list[int]:
-    """Return the ids of a wish and of one story for it, its end included."""
-    return [*prompt_ids(tokenizer, record), *tokenizer.encode(f" {text}"), tokenizer.end][-CONTEXT:]
-
-
-def learn_rewards(
-    base: GPT, tokenizer: Tokenizer, pairs: Sequence[Pair], config: TrainConfig
-) -> tuple[Classifier, Iterator[float]]:
-    """Return a reward model, a number for each text, and the training that makes it one."""
-    model = Classifier(vectors_of(base), base.config.d_model, 1)
-    better = [answer_ids(tokenizer, record, text) for record, text, _ in pairs]
-    worse = [answer_ids(tokenizer, record, text) for record, _, text in pairs]
-
-    def loss_of(now: list[int]) -> Tensor:
-        both = [better[i] for i in now] + [worse[i] for i in now]
-        rewards = model(*pad(both))[:, 0]
-        return reward_loss(rewards[: len(now)], rewards[len(now) :])
-
-    return model, improve(model, len(pairs), loss_of, config)
-
-
-def learned(model: Classifier, tokenizer: Tokenizer) -> Rewards:
-    """Return the rewards that a reward model gives."""
-
-    def rewards(records: Sequence[Record], texts: Sequence[str]) -> Tensor:
-        ids = [answer_ids(tokenizer, r, text) for r, text in zip(records, texts, strict=True)]
-        return read_all(model, ids)[:, 0]
-
-    return rewards

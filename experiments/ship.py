@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from experiments.chat import N_WISHES, asked, measured, summed_up
+from experiments.chat import N_WISHES, asked, measured, seen_in_training, summed_up
 from experiments.counting import split_texts
 from experiments.meaning import excess, judged, write
 from experiments.rewarding import write as tell
@@ -165,13 +165,14 @@ def read(shipped: Shipped) -> Iterator[str]:
 def wished(shipped: Shipped) -> Iterator[str]:
     """Measure a model that follows wishes."""
     for temperature in TEMPERATURES:
-        found = summed_up(measured(shipped.model, {}, shipped.tokenizer, temperature=temperature))
+        found = summed_up(measured(shipped.model, {}, shipped.tokenizer, temperature))
         shares = {name: found[name][0] for name in ("followed", "consistent")}
         low, high = found["followed"][1:]
         yield (
-            f"Of {N_WISHES} wishes that it was not trained on it fulfils, at temperature "
-            f"{temperature:g}, **{shares['followed']:.1%}** ({low:.1%} to {high:.1%}); "
-            f"{shares['consistent']:.1%} of its stories are complete and without a fault."
+            f"Of {N_WISHES} wishes drawn anew ({seen_in_training()} came in its training too) it "
+            f"fulfils, at temperature {temperature:g}, **{shares['followed']:.1%}** ({low:.1%} to "
+            f"{high:.1%}); {shares['consistent']:.1%} of its stories are complete and without a "
+            "fault."
         )
 
 
@@ -190,7 +191,7 @@ CHAT = Kind(
     "story at a time, in the template of `labkit.tasks.chat`: it remembers no earlier turn, obeys\n"
     "no system prompt, and answers everything with a story.",
     measure=wished,
-    begin="Three wishes that it was not trained on, and its stories at temperature 1:",
+    begin="Three of these wishes, and its stories at temperature 1:",
     samples=answers,
 )
 PLAYS = Kind(

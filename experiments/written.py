@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from sacrebleu.metrics import BLEU, CHRF
-from scipy import stats
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
 from experiments.counting import Row
+from experiments.intervals import redrawn, shares
 from labkit.finetune import fine_tune
 from labkit.gpt import GPT, GPTConfig
 from labkit.parts import named_parts
@@ -117,8 +116,8 @@ def remembered(train: Pairs, prompts: Sequence[str]) -> tuple[list[str], float]:
     return [train[i][1] for i in places], time.process_time() - started
 
 
-def row(name: str, metric: str, value: float, half: tuple[float, float], seconds: float) -> Row:
-    """Return one row; `name` is task, data and system, and `half` the ends of the interval."""
+def row(name: str, metric: str, value: float, ends: tuple[float, float], seconds: float) -> Row:
+    """Return one row; `name` is task, data and system, and `ends` those of the interval."""
     task, data, system = name.split(" | ")
     quick = (data, system, metric) == ("interface_en_zh", MEMORY, "BLEU") and task.endswith("zh")
     return {
@@ -127,8 +126,8 @@ def row(name: str, metric: str, value: float, half: tuple[float, float], seconds
         "system": system,
         "metric": metric,
         "value": round(value, 4),
-        "low": round(half[0], 4),
-        "high": round(half[1], 4),
+        "low": round(ends[0], 4),
+        "high": round(ends[1], 4),
         "cpu_seconds": round(seconds, 1),
         "quick": "yes" if quick else "",
     }
@@ -148,14 +147,11 @@ def overlap_rows(
 
 def share_row(name: str, metric: str, right: Sequence[bool], seconds: float) -> Row:
     """Return a share of texts with Wilson's interval."""
-    found = stats.binomtest(sum(right), len(right)).proportion_ci(method="wilson")
-    ends = float(found.low), float(found.high)
-    return row(name, metric, sum(right) / len(right), ends, seconds)
+    share, *ends = shares(right)
+    return row(name, metric, share, (ends[0], ends[1]), seconds)
 
 
 def mean_row(name: str, metric: str, values: Sequence[float], seconds: float) -> Row:
     """Return a mean with the interval of its bootstrap."""
-    rng, all_values = np.random.default_rng(0), np.array(values)
-    drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(all_values[drawn].mean(1), [0.025, 0.975]).tolist()
-    return row(name, metric, float(all_values.mean()), (low, high), seconds)
+    mean, *ends = redrawn(values, RESAMPLES)
+    return row(name, metric, mean, (ends[0], ends[1]), seconds)

@@ -1,7 +1,6 @@
 """The stages of chapter 54 on a model of no size: each moves what it should move."""
 
 import copy
-import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,7 @@ from experiments.instructing import instruct, prompt_ids, train_run, wishes
 from experiments.rewarding import (
     Round,
     each,
-    follows,
     groups_of,
-    in_steps,
-    learn_rewards,
-    learned,
     own_pairs,
     prefer,
     reinforce,
@@ -71,13 +66,6 @@ def test_wishes_of_a_group_are_equally_long_and_none_comes_twice() -> None:
     assert set(found) <= set(WISHES)
 
 
-def test_a_reward_in_steps_is_highest_for_what_fulfils_the_wish() -> None:
-    for wish, other in itertools.pairwise(WISHES[:8]):
-        assert in_steps(wish, wish.answer) == follows(wish, wish.answer) == 1
-        assert 0.25 <= in_steps(wish, other.answer) < 1
-        assert in_steps(wish, "Nothing.") == 0
-
-
 def test_runs_of_words_are_ones_own_where_nobody_else_has_them() -> None:
     assert own_runs(["a b c", "a b d", "x"], n=2) == [0.5, 0.5, 0.0]
     assert own_runs(["a b c"] * 3, n=2) == [0, 0, 0]
@@ -120,23 +108,6 @@ def test_what_is_rewarded_becomes_likelier_and_a_leash_holds_it_back(
     assert 0 <= held[-1].kl < free[-1].kl / 2
 
 
-def test_answers_of_a_round_may_serve_several_updates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rewarding, "N_TOKENS", 4)
-    model = small()
-    rounds = reinforce(
-        model,
-        copy.deepcopy(model),
-        TOKENIZER,
-        groups_of(TOKENIZER, WISHES, 2),
-        rewards=each(lambda record, text: float("a" in text)),
-        leash=LeashConfig(),
-        config=config(6, 1),
-        n_answers=4,
-        reuse=2,
-    )
-    assert [len(one.texts) for one in rounds] == [8, 8, 8]
-
-
 def test_a_model_comes_to_prefer_the_better_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rewarding, "N_TOKENS", 6)
     monkeypatch.setattr(rewarding, "follows", lambda record, text: float("a" in text))
@@ -147,17 +118,6 @@ def test_a_model_comes_to_prefer_the_better_answers(monkeypatch: pytest.MonkeyPa
     losses = list(prefer(model, TOKENIZER, pairs, config(12, 2)))
     assert losses[0] == pytest.approx(math.log(2), rel=1e-4)
     assert losses[-1] < losses[0] - 0.1
-
-
-def test_rewards_are_learned_from_pairs_and_belong_to_their_texts() -> None:
-    pairs = [(wish, wish.answer, "Nothing.") for wish in WISHES[:12]]
-    model, training = learn_rewards(small(), TOKENIZER, pairs, config(12, 4))
-    losses = list(training)
-    assert losses[0] == pytest.approx(math.log(2), rel=1e-4)
-    assert losses[-1] < 0.2
-    texts = ["Nothing.", WISHES[20].answer, "Nothing."]
-    found = learned(model, TOKENIZER)([WISHES[20]] * 3, texts)
-    assert found[1] > found[0] == pytest.approx(float(found[2]), abs=1e-4)
 
 
 def test_a_known_story_is_told_with_other_names() -> None:

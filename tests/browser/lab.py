@@ -201,4 +201,5 @@ def wait_for(page: Page, action: str) -> None:
         "() => { window.isFinished = false;"
         f" ({action})().finally(() => {{ window.isFinished = true; }}); }}"
     )
-    page.wait_for_function("() => window.isFinished")
+    # Its own way, to ask at every frame, takes half of a core from the kernel that we wait for.
+    page.wait_for_function("() => window.isFinished", polling=200)
