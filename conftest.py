@@ -16,7 +16,7 @@ from labkit.chromium import find_chromium
 
 ROOT = Path(__file__).parent
 LIVE = "tests/browser/test_chapters_live.py"
-SECONDS_PER_CELL = 600
+SECONDS_PER_CELL, SECONDS_TO_START = 600, 300
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     option.nbval_lax = False
     option.nbval_current_env = True
     option.nbval_cell_timeout = SECONDS_PER_CELL
+    option.nbval_kernel_startup_timeout = SECONDS_TO_START
     option.nbval_sanitize_with = str(ROOT / "tests" / "nbval_sanitize.cfg")
     if getattr(option, "dist", "no") in ("load", "worksteal"):
         option.dist = "loadfile"  # the cells of a chapter share a kernel, so they share a worker

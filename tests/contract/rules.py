@@ -63,6 +63,7 @@ LIBRARY_RULES: tuple[Callable[..., list[str]], ...] = (
     rules_code.copies_nothing,
     rules_code.takes_no_public_name,
     rules_code.nothing_before_it_is_built,
+    rules_code.shows_what_stands,
 )
 
 EXCEPTIONS: dict[tuple[str, str], str] = {

@@ -2,7 +2,9 @@
 
 import ast
 import builtins
+import re
 import symtable
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -13,9 +15,12 @@ from tests.contract.reading import (
     Notebook,
     definitions,
     names_used,
+    texts,
     tree,
     without_solutions,
 )
+
+SHOWN = re.compile(r"`([\w.]+)`\n```python\n(.*)\n```", re.DOTALL)
 
 
 def copies_nothing(notebook: Notebook, library: Library) -> list[str]:
@@ -86,6 +91,19 @@ def nothing_before_it_is_built(notebook: Notebook, library: Library) -> list[str
         chapter = chapters.get((module, name))
         if chapter is not None and chapter > notebook.chapter:
             told.append(f"{cell.where}: {module}.{name} is built in notebook {chapter} only")
+    return told
+
+
+def shows_what_stands(notebook: Notebook, library: Library) -> list[str]:
+    """Code of labkit that a chapter stores, as `show` displayed it, is in labkit today."""
+    told = []
+    for cell in notebook.code:
+        for match in filter(None, (SHOWN.fullmatch(text) for _, text in texts(cell))):
+            name, code = match.groups()
+            modules = [module for module in library if name.startswith(f"{module}.")]
+            source = library[max(modules, key=len)] if modules else code
+            if code not in source and textwrap.indent(code, "    ") not in source:
+                told.append(f"{cell.where}: {name} is no longer what is shown: execute the chapter")
     return told
 
 

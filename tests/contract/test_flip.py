@@ -113,17 +113,25 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
     free = {key: value for key, value in os.environ.items() if not _belongs_to_this_run(key)}
     command = ["-m", "pytest", "notebooks", "-q", "-n", "2", "-p", "no:cacheprovider"]
-    run = subprocess.run(
-        [sys.executable, *command, "--junitxml=out.xml"],
-        cwd=folder,
-        env=free,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert (folder / "out.xml").exists(), run.stdout + run.stderr
-    return folder
+    for _ in range(2):
+        run = subprocess.run(
+            [sys.executable, *command, "--junitxml=out.xml"],
+            cwd=folder,
+            env=free,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert (folder / "out.xml").exists(), run.stdout + run.stderr
+        if not _a_kernel_did_not_start(folder):
+            return folder
+    raise AssertionError(run.stdout)
+
+
+def _a_kernel_did_not_start(folder: Path) -> bool:
+    """An error is neither a pass nor a failure: nothing was compared, and it says nothing here."""
+    return any("error" in found for found in outcomes(folder / "out.xml").values())
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,12 @@ def shown(*outputs: Data) -> Spoil:
     return store("count_slowly(", *outputs) if not outputs else store('draw("ab")', *outputs)
 
 
+def showing(definition: str) -> Data:
+    """A cell that has displayed this as the source of a function of labkit."""
+    says = f"`labkit.metrics.bits_per_char`\n```python\ndef {definition}\n```"
+    return s.code("show(bits_per_char)", s.result(text_markdown=says, text_plain=definition))
+
+
 LONG = "\n".join(f"x{i} = {i}" for i in range(29))
 COPY = s.LIBRARY["labkit.ngram"].replace("count_ngrams", "tally").replace("ids", "letters")
 DEFINED = "def one(n):\n    return n\n\none(1)"
@@ -185,6 +191,7 @@ BAD: list[tuple[str, Spoil]] = [
     ("nothing_before_it_is_built", add(s.code("import labkit.gpt\n\nlabkit.gpt.GPT()"))),
     ("nothing_before_it_is_built", add(s.code("import labkit.gpt as g\n\ng.GPT()"))),
     ("nothing_before_it_is_built", add(s.code("from labkit.metrics import *"))),
+    ("shows_what_stands", add(showing("bits_per_char(text): ..."))),
 ]
 
 WELL: list[Spoil] = [
@@ -201,6 +208,7 @@ WELL: list[Spoil] = [
     add(s.code(SHADOW), s.code("from os import path\n\nother = [size for size in 'ab']")),
     add(s.code("from labkit.ngram import count_ngrams\n\ncount_ngrams('ab', 1)")),
     add(s.code("from labkit.metrics import bits_per_char")),
+    add(showing("bits_per_char(): ...")),
     add(s.text("A sentence.\n\n$$x$$"), s.text("And another, right before it:"), s.code("1")),
 ]
 
