@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.intervals import means, redrawn, shares
@@ -27,6 +27,7 @@ def test_a_bootstrap_comes_near_the_normal_interval_of_many_values() -> None:
     assert redrawn(values, 50) == redrawn(values, 50)
 
 
+@settings(max_examples=20)
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
 def test_a_share_stands_in_its_interval(right: list[bool]) -> None:
     for value, low, high in (shares(right), redrawn([float(one) for one in right], 200)):

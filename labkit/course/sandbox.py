@@ -284,8 +284,8 @@ def descendants(pid: int) -> Iterator[int]:
     waiting = [pid]
     for found in waiting:
         yield found
-        for path in Path(f"/proc/{found}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # it ended while we looked
+        with contextlib.suppress(OSError):  # it ended while we looked
+            for path in Path(f"/proc/{found}/task").glob("*/children"):
                 waiting += map(int, path.read_text().split())
 
 

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,16 @@ def test_processes_that_multiply_while_they_are_counted_are_stopped(
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         stopped = sandbox.judge(Outcome(), process, Limits())
     assert stopped == "it ran more than 64 processes and threads"
+
+
+def test_a_process_that_ends_while_it_is_looked_at_stops_no_grading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(folder: Path, pattern: str) -> Iterator[Path]:
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(Path, "glob", ended)
+    assert list(sandbox.descendants(7)) == [7]
 
 
 @needs_sandbox
