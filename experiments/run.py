@@ -66,13 +66,12 @@ EXPERIMENTS: dict[str, Callable[..., Iterator[counting.Row]]] = {
 }
 
 
-def head(command: str) -> dict[str, str]:
-    """Say what was run, on which commit, when, and on what."""
+def head() -> dict[str, str]:
+    """Say on which commit something is run, when, and on what."""
     git = ["git", "describe", "--always", "--dirty"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     versions = f"Python {platform.python_version()}, numpy {np.__version__}"
     return {
-        "command": command,
         "commit": commit or "none yet",
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, one thread",
@@ -86,16 +85,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     names = parser.parse_args(arguments).names or list(EXPERIMENTS)
     torch.set_num_threads(1)
-    missing = 0
+    missing, made = 0, head()  # read before the first recording changes the tree
     for name in names:
-        made = head(f"python -m experiments.run {name}")
         try:
             rows = list(EXPERIMENTS[name]())
         except DatasetError as error:
             print(f"{name}: not run, the recorded rows stay as they are. {error}", file=sys.stderr)
             missing += 1
             continue
-        write_recording(name, made, rows)
+        write_recording(name, {"command": f"python -m experiments.run {name}"} | made, rows)
         print(f"{name}: {len(rows)} rows")
     return int(missing == len(names))
 
