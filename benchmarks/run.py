@@ -72,7 +72,7 @@ def main() -> None:
     for measurement in measured():
         print(measurement.row(), flush=True)
         rows.append(measurement)
-    circumstances = head("make bench") | {
+    circumstances = {"command": "make bench"} | head() | {
         "processor": processor(),
         "compared with": ", ".join(f"{name} {version_of(name)}" for name in COMPARED),
     }

@@ -238,7 +238,7 @@ def card(run: Path, best: Path, folder: Path) -> str:
         samples="".join(f"> {_quoted(text)}\n\n" for text in kind.samples(shipped)),
         limits=kind.limits,
         files="".join(f"- `{path.name}`: sha256 {_sha256(path)}\n" for path in files),
-        **record | head(""),
+        **record | head(),
     )
 
 
