@@ -72,10 +72,9 @@ def main() -> None:
     for measurement in measured():
         print(measurement.row(), flush=True)
         rows.append(measurement)
-    circumstances = {"command": "make bench"} | head() | {
-        "processor": processor(),
-        "compared with": ", ".join(f"{name} {version_of(name)}" for name in COMPARED),
-    }
+    compared = ", ".join(f"{name} {version_of(name)}" for name in COMPARED)
+    circumstances = {"command": "make bench", **head(), "processor": processor()}
+    circumstances["compared with"] = compared
     listed = "".join(f"- {name}: {value}\n" for name, value in circumstances.items())
     write_atomically(RESULTS, f"{TITLE}{listed}\n{table(rows)}")
 
