@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Measurement, alternately, ratios
-from labkit.checkpoints import to_hugging_face
+from labkit.checkpoints import from_hugging_face, to_hugging_face
 from labkit.generation import generate
 from labkit.gpt import GPT, GPTConfig
 
@@ -47,12 +47,13 @@ def writing_against_transformers() -> Iterator[Measurement]:
 
 
 def writers(model: GPT, n_tokens: int) -> dict[str, Callable[[], Tensor]]:
-    """Return the two ways to write greedily from one token."""
+    """Return the two ways to write greedily from one token; ours with the weights from there."""
     begin, chance = torch.tensor([[1]]), torch.Generator()
     theirs: Any = to_hugging_face(model)
+    ours = from_hugging_face(theirs)
     settings = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0, "use_cache": True}
     return {
-        "ours": partial(generate, model, begin, n_tokens, temperature=0, generator=chance),
+        "ours": partial(generate, ours, begin, n_tokens, temperature=0, generator=chance),
         "theirs": partial(
             theirs.generate,
             begin,
