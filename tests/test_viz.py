@@ -166,6 +166,16 @@ def test_heatmap_leaves_zero_uncoloured_and_counts_it() -> None:
     assert shown.says == "t. Largest 1,000 count at ␣ → a; 2 of 4 cells are zero."
 
 
+def test_heatmap_writes_its_numbers_where_they_are_wanted_and_no_scale_of_one_colour() -> None:
+    names = ["a", "b"]
+    shown = heatmap([[0, 10], [1234, 0.5678]], names, names, title="t", x="x", y="y", numbers=True)
+    (cells,) = shown.figure.data
+    assert [list(row) for row in cells.text] == [["0", "10"], ["1,230", "0.568"]]
+    assert cells.showscale
+    mask = heatmap([[0, 1], [1, 1]], names, names, title="t", x="x", y="y")
+    assert not mask.figure.data[0].showscale
+
+
 @pytest.mark.parametrize("matrix", [[[1, 2]], [[1, -1], [0, 0]]])
 def test_heatmap_refuses_wrong_shape_and_negative_numbers(matrix: Any) -> None:
     with pytest.raises(ValueError, match=r"expected numbers ≥ 0 of shape \(2, 2\)"):

@@ -161,10 +161,12 @@ def heatmap(
     x: str,
     y: str,
     unit: str = "count",
+    numbers: bool = False,
     says: str | None = None,
 ) -> Picture:
     """Draw a matrix of numbers ≥ 0; a zero is a dot on no colour, so "never" is not "seldom".
 
+    With `numbers`, each cell shows its own to three digits, zero as well.
     Raises ValueError if the matrix is not (len(rows), len(columns)) or holds a negative number.
     """
     cells = as_array(matrix)
@@ -174,10 +176,11 @@ def heatmap(
             f"each label, got shape {cells.shape} with smallest value {cells.min(initial=0):.4g}"
         )
     figure = blank(title, x, y, height=max(HEIGHT, 130 + 15 * len(rows)))
-    figure.add_heatmap(**_cells(cells))
+    figure.add_heatmap(**_cells(cells, numbers))
     hover = f"%{{y}} → %{{x}}: %{{customdata}} {safe(unit)}<extra></extra>"
     bar = {"title": {"text": safe(unit)}, "outlinewidth": 0, "thickness": 14}
-    figure.update_traces(hovertemplate=hover, colorbar=bar)
+    several = len(set(cells[cells > 0])) > 1  # or a scale of colours would say nothing
+    figure.update_traces(hovertemplate=hover, colorbar=bar, showscale=several)
     for axis, labels in (("xaxis", columns), ("yaxis", rows)):
         ticks = [safe(visible(label)) for label in labels]
         figure.layout[axis].update(
@@ -190,14 +193,20 @@ def heatmap(
     return Picture(figure, says or f"{sentence(title)} {told}; {zeros}.")
 
 
-def _cells(cells: Array) -> dict[str, Any]:
-    """Return the coloured cells; those that hold zero have a dot in place of a colour."""
+def _cells(cells: Array, numbers: bool) -> dict[str, Any]:
+    """Return the coloured cells; without numbers, those that hold zero have a dot and no colour."""
+    shown, font = cells, dict[str, Any](size=13)  # no colour of its own: what contrasts
+    if numbers:
+        text = [[number(float(f"{value:.3g}")) for value in row] for row in cells]
+    else:
+        text = [["" if value else "·" for value in row] for row in cells]
+        shown, font = np.where(cells > 0, cells, np.nan), {"color": TEXT, "size": 15}
     return {
-        "z": [brief(row) for row in np.where(cells > 0, cells, np.nan)],
+        "z": [brief(row) for row in shown],
         "customdata": [brief(row) for row in cells],
-        "text": [["" if value else "·" for value in row] for row in cells],
+        "text": text,
         "texttemplate": "%{text}",
-        "textfont": {"color": TEXT, "size": 15},
+        "textfont": font,
         "hoverongaps": False,
         "xgap": 1,
         "ygap": 1,
