@@ -202,9 +202,10 @@ def improve(
     """Train what is not frozen, in place; yield the loss of each update.
 
     `loss_of` says how bad the model is at some of n examples, given by their numbers; it may let
-    the model write first. All examples come once, in an order that the seed decides, before any
-    comes again. The model is left in evaluation mode. Built in notebook 51.
+    the model write first. All examples come once before any comes again; the seed decides on their
+    order and on dropout. The model is left in evaluation mode. Built in notebook 51.
     """
+    devices = {weight.device for weight in model.parameters() if weight.is_cuda}
     optimisers = make_optimisers(model, config)
     order, waiting = torch.Generator().manual_seed(config.seed), list[int]()
     for step in range(config.max_steps):
@@ -213,7 +214,9 @@ def improve(
         now, waiting = waiting[: config.batch_size], waiting[config.batch_size :]
         set_learning_rate(optimisers, step, config)
         model.train()
-        loss = loss_of(now)
+        with torch.random.fork_rng(devices=devices):  # dropout has only the global generator
+            torch.manual_seed(1_000_003 * config.seed + step)
+            loss = loss_of(now)
         model.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)

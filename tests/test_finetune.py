@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -275,6 +276,25 @@ def test_a_model_may_be_improved_by_any_loss_of_some_examples() -> None:
     losses = list(improve(model, 4, loss_of, config))
     assert losses[-1] < 0.05 < losses[0]
     assert not model.training
+
+
+def test_the_seed_decides_on_dropout_and_the_global_generator_is_left_alone() -> None:
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(6, 1))
+    config = TrainConfig(max_steps=5, batch_size=2, context_length=1, seed=3)
+
+    def losses(config: TrainConfig) -> list[float]:
+        learner = copy.deepcopy(model)
+        return list(
+            improve(learner, 4, lambda now: learner(torch.ones(2, 6)).square().sum(), config)
+        )
+
+    first, state = losses(config), torch.random.get_rng_state()
+    torch.rand(1)
+    assert losses(config) == first
+    assert losses(replace(config, seed=4)) != first
+    torch.random.set_rng_state(state)
+    losses(config)
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 # ── Labels as words ──────────────────────────────────────────────────────────────────────────────
