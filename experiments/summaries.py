@@ -5,6 +5,7 @@ interpreter that runs, split by module, so their numbers belong to one version o
 """
 
 import ast
+import copy
 import hashlib
 import re
 import sysconfig
@@ -51,6 +52,8 @@ PACKAGES += ("multiprocessing", "tkinter", "unittest", "urllib", "xml")
 FEWEST, MOST = 8, 40
 """Words of a docstring's rest: with fewer it is left out, of more the first are read."""
 KINDS = {"correction": "Correct", "tense": "In the present tense", "plain words": "In plain words"}
+SEEDS = (0, 1, 2)
+"""Of the order of the examples and of dropout."""
 REWRITERS = (tasks.corrections, tasks.tenses, tasks.plain_words)
 
 
@@ -145,7 +148,10 @@ def documented(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def docstring_rows() -> Iterator[Row]:
-    """Write the first line of a docstring from its rest, with a model that has read no more."""
+    """Write the first line of a docstring from its rest, with a model that has read no more.
+
+    How far it gets is largely chance, so it is trained with several seeds.
+    """
     found = docstring_pairs()
     pairs = [(SUMMARISE.format(rest), f" {first}") for rest, first in found["train"]]
     prompts = [SUMMARISE.format(rest) for rest, _ in found["test"]]
@@ -159,14 +165,17 @@ def docstring_rows() -> Iterator[Row]:
         n_tokens=40,
     )
     systems: dict[str, tuple[list[str], float]] = {
-        "first sentence": ([first_sentence(rest) for rest, _ in found["test"]], 0.0),
-        "nearest text's summary": remembered(pairs, prompts),
-        MODEL: answered(work),
+        "docstrings | first sentence": ([first_sentence(rest) for rest, _ in found["test"]], 0.0),
+        "docstrings | nearest text's summary": remembered(pairs, prompts),
     }
+    for seed in SEEDS:
+        one = replace(work, model=copy.deepcopy(work.model), config=replace(work.config, seed=seed))
+        part = f", seed {seed}" if seed else ""
+        systems[f"docstrings{part} | {MODEL}"] = answered(one)
     texts, right = ([pair[i] for pair in found["test"]] for i in (0, 1))
-    for system, (said, seconds) in systems.items():
-        name = f"summary | docstrings | {system}"
-        yield from summary_scores(name, texts, right, [text.strip() for text in said], seconds)
+    for name, (said, seconds) in systems.items():
+        texts_said = [text.strip() for text in said]
+        yield from summary_scores(f"summary | {name}", texts, right, texts_said, seconds)
 
 
 def first_sentence(rest: str) -> str:
